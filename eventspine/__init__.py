@@ -1,0 +1,32 @@
+"""eventspine: durable, ordered event streams for many tenants, in your process or over HTTP.
+
+    async with eventspine.open("var", lab=True) as spine:
+        await spine.append("thread_1", {"event_type": "chat.message", "payload": {"text": "hi"}}, ctx)
+"""
+
+from eventspine.bootstrap import init_root as init
+from eventspine.bootstrap import open_spine as open
+from eventspine.contracts.answers import Appended, Head, Page, TailSlice
+from eventspine.contracts.context import RequestContext
+from eventspine.contracts.cursor import Cursor
+from eventspine.contracts.event import EventMetadata, EventRouting, NewEvent, StreamEvent
+from eventspine.contracts.settings import Settings
+from eventspine.services.spine import Spine
+
+__version__ = "0.1.0"
+__all__ = [
+    "Appended",
+    "Cursor",
+    "EventMetadata",
+    "EventRouting",
+    "Head",
+    "NewEvent",
+    "Page",
+    "RequestContext",
+    "Settings",
+    "Spine",
+    "StreamEvent",
+    "TailSlice",
+    "init",
+    "open",
+]

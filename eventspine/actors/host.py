@@ -1,0 +1,238 @@
+"""StreamHost: the actors of all streams of one open backend, with its store and its writer.
+
+Job: run turns on StreamActors, hand their commits to the writer, answer when they are durable.
+Rules:
+- An append on an active, idle actor is decided right in the caller's task, without a lock: nothing
+  awaits between reading and assigning a sequence number.
+- What needs to await first (activation, looking up event ids) takes an exclusive turn, which ends
+  before the disk is waited for: appends of one stream share commits.
+- When the backend fails, every actor is forgotten; readers wait for their successors.
+Source: DESIGN decisions 3 to 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from eventspine.actors.append import NOTHING, Decision, Known, Stamp, decide
+from eventspine.actors.lookup import known_events, needs_lookup
+from eventspine.actors.stream import Commit, Reader, StreamActor, check_mode
+from eventspine.contracts.answers import Appended, Head
+from eventspine.contracts.cursor import Cursor
+from eventspine.contracts.errors import Draining, StoreUnavailable, StreamNotFound
+from eventspine.contracts.limits import Limits
+from eventspine.contracts.stores import CommitKind, EventStreamStore
+from eventspine.contracts.wire import Draft
+from eventspine.runtime.directory import Directory
+from eventspine.runtime.limits import DirectoryLimits
+from eventspine.runtime.ticket import Ticket, ticket_factory
+from eventspine.runtime.writer import Writer
+
+HEARTBEAT_SLICES = 8
+
+
+class Request(NamedTuple):
+    """One append, as its turn sees it."""
+
+    drafts: Sequence[Draft]
+    stamp: Stamp
+    address: bytes
+    expected: Cursor | None
+
+
+class StreamHost:
+    """Owner of every StreamActor of one backend. `serve` opens it and opens it again."""
+
+    def __init__(self, name: str, limits: Limits) -> None:
+        self.name = name
+        self.limits = limits
+        self.store: EventStreamStore | None = None
+        self.writer: Writer[Commit] | None = None
+        self.new_ticket: Callable[[], Ticket[Any]] = ticket_factory()
+        self.draining = False
+        self.readers: set[Reader] = set()
+        self.long_polls = 0
+        self.outage = "not open yet"
+        self.directory: Directory[StreamActor] = Directory(
+            name,
+            self._activate,
+            may_passivate=StreamActor.may_rest,
+            on_passivate=_abandon,
+            limits=DirectoryLimits(
+                waiters_max=limits.turn_waiters_max,
+                turn_wait_s=limits.turn_wait_s_max,
+                idle_s_max=limits.cell_idle_s_max,
+                cells_max=limits.cells_max,
+            ),
+        )
+
+    # --- the backend comes and goes ---
+
+    async def serve(
+        self, store: EventStreamStore, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
+    ) -> None:
+        """Own `store` until cancelled. Raises what its writer failed with."""
+        self.writer = Writer(
+            store.commit,
+            name=self.name,
+            bytes_waiting_max=self.limits.commit_bytes_waiting_max,
+            on_refused=self.directory.reset_all,
+        )
+        self.store, self.outage = store, ""
+        try:
+            await self.writer.run(task_status=task_status)
+        except Exception as error:
+            self.outage = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            self.store = None
+            self.directory.reset_all(self.outage or "the backend was closed")
+
+    def drain(self) -> None:
+        """Take nothing new and end every reader. What was accepted is still committed."""
+        self.draining = True
+        for reader in tuple(self.readers):
+            reader.wake()
+
+    async def heartbeats(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Wake every waiting reader once per `heartbeat_s`, an eighth of them at a time."""
+        task_status.started()
+        turn = 0
+        while True:
+            await anyio.sleep(self.limits.heartbeat_s / HEARTBEAT_SLICES)
+            turn = (turn + 1) % HEARTBEAT_SLICES
+            for reader in tuple(self.readers):
+                if id(reader) // 64 % HEARTBEAT_SLICES == turn:
+                    reader.wake(False)
+
+    def open_store(self) -> EventStreamStore:
+        if self.store is None:
+            raise StoreUnavailable(f"{self.name}: {self.outage}", retry_after_s=1)
+        return self.store
+
+    def _open_writer(self) -> Writer[Commit]:
+        if self.draining:
+            raise Draining(f"{self.name} is stopping")
+        if self.writer is None or self.store is None:
+            raise StoreUnavailable(f"{self.name}: {self.outage}", retry_after_s=1)
+        return self.writer
+
+    async def _activate(self, key: str) -> StreamActor:
+        return StreamActor(key, await self.open_store().head(key))
+
+    async def actor(self, key: str) -> StreamActor:
+        """The active actor of a key, to read from it. Reading takes no turn."""
+        actor = self.directory.peek(key)
+        if actor is None:
+            self.open_store()
+            actor = await self.directory.turn(key, _itself)
+        return actor
+
+    # --- append ---
+
+    async def append(self, key: str, request: Request) -> Appended:
+        """Append drafts, all or none, and answer when they are durable."""
+        actor = self.directory.live(key)
+        if actor is None or needs_lookup(actor, request.drafts):
+            actor, decision, commit = await self.directory.turn(
+                key, lambda owner: self._in_turn(owner, request)
+            )
+        else:
+            decision, commit = self._decide(actor, request, NOTHING)
+        if commit is not None:
+            await commit.ticket
+        else:
+            await self._durable(actor, max(sequence for sequence, _ in decision.answers))
+        return _appended(actor, commit, decision)
+
+    async def _in_turn(
+        self, actor: StreamActor, request: Request
+    ) -> tuple[StreamActor, Decision, Commit | None]:
+        ids = [draft.event_id for draft in request.drafts if draft.event_id is not None]
+        known = await known_events(self, actor, ids)
+        return actor, *self._decide(actor, request, known)
+
+    def _decide(
+        self, actor: StreamActor, request: Request, known: Known
+    ) -> tuple[Decision, Commit | None]:
+        """From reading the position to taking the next numbers: nothing awaits in here."""
+        decision = decide(
+            actor.position,
+            request.drafts,
+            request.stamp,
+            request.address,
+            known=known,
+            expected=request.expected,
+            event_bytes_max=self.limits.event_bytes_max,
+        )
+        if not decision.lines:
+            return decision, None
+        commit = actor.commit_of(decision.lines, request.stamp.mode, self.new_ticket())
+        self._open_writer().submit(commit)
+        actor.accept(commit, decision.new_ids)
+        return decision, commit
+
+    async def _durable(self, actor: StreamActor, sequence: int) -> None:
+        """Wait until the event is durable: an answer for it must not come earlier."""
+        found = actor.pending_line(sequence)
+        if found is not None:
+            ticket = self.new_ticket()
+            found[1].also_tell(ticket)
+            await ticket
+
+    # --- close and delete ---
+
+    async def close_stream(self, key: str, mode: str) -> Head:
+        """End the stream for good; it stays readable. Closing again is no error."""
+
+        async def turn(actor: StreamActor) -> Head:
+            _check_written(actor, mode)
+            if not actor.closed:
+                await self._change(actor, CommitKind.CLOSE)
+            return Head(actor.head, actor.earliest, actor.closed)
+
+        return await self.directory.turn(key, turn)
+
+    async def delete_stream(self, key: str, mode: str) -> None:
+        """Delete every event. The stream id is free again, in a new epoch."""
+
+        async def turn(actor: StreamActor) -> None:
+            _check_written(actor, mode)
+            await self._change(actor, CommitKind.DELETE)
+
+        await self.directory.turn(key, turn)
+
+    async def _change(self, actor: StreamActor, kind: CommitKind) -> None:
+        """Commit a change that must not interleave with appends: the turn waits for the disk."""
+        commit = Commit(actor, actor.sequence + 1, [], self.new_ticket(), kind)
+        self._open_writer().submit(commit)
+        actor.accept(commit)
+        with anyio.CancelScope(shield=True):
+            await commit.ticket
+
+
+async def _itself(actor: StreamActor) -> StreamActor:
+    return actor
+
+
+def _abandon(key: str, actor: StreamActor) -> None:
+    actor.abandon("reset")
+
+
+def _check_written(actor: StreamActor, mode: str) -> None:
+    check_mode(actor, mode)
+    if actor.sequence == 0:
+        raise StreamNotFound("nothing was ever written to this stream")
+
+
+def _appended(actor: StreamActor, commit: Commit | None, decision: Decision) -> Appended:
+    epoch = commit.epoch if commit else actor.epoch
+    last = max(commit.last, actor.committed) if commit else actor.committed
+    cursors = [Cursor(epoch, sequence) for sequence, _ in decision.answers]
+    lines = [line for _, line in decision.answers]
+    return Appended(lines, cursors, Cursor(epoch, last), decision.duplicates)

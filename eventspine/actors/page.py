@@ -1,0 +1,81 @@
+"""Reading a stream: pages after or before a position, and the wait for the next event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from eventspine.actors.lookup import LATEST, gone, position
+from eventspine.actors.stream import Reader, StreamActor, check_mode
+from eventspine.contracts.answers import Page
+from eventspine.contracts.cursor import Cursor
+
+if TYPE_CHECKING:
+    from eventspine.actors.host import StreamHost
+
+
+async def page_after(
+    host: StreamHost, key: str, mode: str, after: str | None, limit: int, wait_s: float
+) -> Page:
+    """At most `limit` events after a position, in order; waits for the first one if asked to."""
+    actor = await host.actor(key)
+    check_mode(actor, mode)
+    sequence, epoch = await position(host, actor, after), actor.epoch
+    if wait_s > 0 and sequence >= actor.committed and not actor.closed:
+        await _wait_beyond(host, actor, sequence, wait_s)
+        if actor.epoch != epoch:
+            raise gone(actor, str(Cursor(epoch, sequence)))
+        check_mode(actor, mode)
+    return _page(actor, await read_lines(host, actor, sequence, limit), sequence + 1)
+
+
+async def page_before(
+    host: StreamHost, key: str, mode: str, before: str, after: str | None, limit: int
+) -> Page:
+    """The last `limit` events before a position (and after another), in ascending order."""
+    actor = await host.actor(key)
+    check_mode(actor, mode)
+    end = actor.committed + 1 if before == LATEST else await position(host, actor, before)
+    first = max(end - limit, await position(host, actor, after) + 1, 1)
+    lines: list[bytes] = []
+    while first + len(lines) < end:
+        got = first + len(lines)
+        piece = await read_lines(host, actor, got - 1, end - got)
+        if not piece:
+            break
+        lines += piece
+    return _page(actor, lines, first)
+
+
+def _page(actor: StreamActor, lines: list[bytes], first: int) -> Page:
+    end = Cursor(actor.epoch, first + len(lines) - 1)
+    return Page(lines, first, end, actor.head, actor.earliest, actor.closed)
+
+
+async def read_lines(host: StreamHost, actor: StreamActor, after: int, limit: int) -> list[bytes]:
+    """Durable lines after a sequence, at most `limit` of them and `page_bytes_max` bytes."""
+    count = min(limit, actor.committed - after)
+    if count <= 0:
+        return []
+    store = host.open_store()
+    room = host.limits.page_bytes_max
+    lines = store.read_nowait(actor.key, after + 1, count, room)
+    return await store.read(actor.key, after + 1, count, room) if lines is None else lines
+
+
+async def _wait_beyond(host: StreamHost, actor: StreamActor, sequence: int, wait_s: float) -> None:
+    """Wait until something is after `sequence` or the stream ends, at most `wait_s` seconds."""
+    epoch, reader = actor.epoch, Reader()
+    actor.join(reader)
+    host.long_polls += 1
+    try:
+        with anyio.move_on_after(wait_s):
+            while actor.committed <= sequence and actor.epoch == epoch:
+                if actor.closed or actor.gone:
+                    return
+                reader.ticket = host.new_ticket()
+                await reader.ticket
+    finally:
+        host.long_polls -= 1
+        actor.leave(reader)

@@ -1,0 +1,285 @@
+"""StreamActor: the one owner of a stream. It numbers events, knows the head, wakes the readers.
+
+Job: the state of a cell. Between two turns it holds a few integers; a tail of lines only while
+somebody reads live, an id index only while somebody appends with own ids.
+Rules:
+- `sequence` is what is decided, `committed` what is durable. Readers see up to `committed`.
+- Changes are Commits, queued in order in `pending` and settled by the writer in that order.
+- After an error the actor is dead (`gone`): the directory has forgotten it, its readers move on.
+Source: DESIGN decisions 3, 5, 7, 9; CARD-04.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from eventspine.actors.append import Position
+from eventspine.contracts.answers import EndReason, TailSlice
+from eventspine.contracts.cursor import Cursor
+from eventspine.contracts.errors import ScopeMismatch
+from eventspine.contracts.stores import CommitKind, EventIds, StreamCommit, StreamHead
+from eventspine.runtime.ticket import Ticket
+
+TAIL_LINES_MAX = 1024
+TAIL_BYTES_MAX = 1024 * 1024
+SLICES_KEPT = 4
+
+
+class Reader:
+    """One live reader as its stream sees it: somebody to wake."""
+
+    __slots__ = ("ticket",)
+
+    def __init__(self) -> None:
+        self.ticket: Ticket[bool] | None = None
+
+    def wake(self, news: bool = True) -> None:
+        """Let it run: with news, or (False) because a heartbeat is due."""
+        ticket, self.ticket = self.ticket, None
+        if ticket is not None and not ticket.done():
+            ticket.set_result(news)
+
+
+class Commit(StreamCommit):
+    """A change on its way to the disk, and who waits for it."""
+
+    __slots__ = ("actor", "size", "ticket", "waiting")
+
+    def __init__(
+        self,
+        actor: StreamActor,
+        first_sequence: int,
+        lines: Sequence[bytes],
+        ticket: Ticket[None],
+        kind: CommitKind = CommitKind.EVENTS,
+    ) -> None:
+        self.key = actor.key
+        self.mode = actor.mode or ""
+        self.epoch = actor.epoch
+        self.first_sequence = first_sequence
+        self.lines = lines
+        self.kind = kind
+        self.actor = actor
+        self.size = len(lines[0]) if len(lines) == 1 else sum(map(len, lines))
+        self.ticket = ticket
+        self.waiting: list[Ticket[None]] | None = None
+
+    @property
+    def last(self) -> int:
+        return self.first_sequence + len(self.lines) - 1
+
+    def settle(self, error: BaseException | None) -> None:
+        """Called once, on the loop, when the writer is done with this commit."""
+        self.actor.settled(self, error)
+        self._answer(self.ticket, error)
+        for ticket in self.waiting or ():
+            self._answer(ticket, error)
+
+    def also_tell(self, ticket: Ticket[None]) -> None:
+        """Settle this ticket too."""
+        self.waiting = [*(self.waiting or ()), ticket]
+
+    @staticmethod
+    def _answer(ticket: Ticket[None], error: BaseException | None) -> None:
+        if ticket.done():
+            return
+        if error is None:
+            ticket.set_result(None)
+        else:
+            ticket.set_exception(error)
+
+
+class StreamActor:
+    __slots__ = (
+        "_slices",
+        "address",
+        "closed",
+        "committed",
+        "epoch",
+        "gone",
+        "ids",
+        "key",
+        "mode",
+        "pending",
+        "readers",
+        "sequence",
+        "tail",
+        "tail_bytes",
+        "tail_first",
+    )
+
+    def __init__(self, key: str, head: StreamHead) -> None:
+        self.key = key
+        self.address: bytes | None = None
+        self.epoch = head.epoch
+        self.sequence = self.committed = head.sequence
+        self.closed = head.closed
+        self.mode = head.mode
+        self.gone: EndReason | None = None
+        self.ids: EventIds | None = None
+        self.pending: deque[Commit] | None = None
+        self.readers: list[Reader] | None = None
+        self.tail: list[bytes] | None = None
+        self.tail_first = self.tail_bytes = 0
+        self._slices: dict[int, TailSlice] | None = None
+
+    # --- what it stands at ---
+
+    @property
+    def position(self) -> Position:
+        return Position(self.epoch, self.sequence, self.closed, self.mode)
+
+    @property
+    def head(self) -> Cursor:
+        return Cursor(self.epoch, self.committed)
+
+    @property
+    def earliest(self) -> Cursor:
+        return Cursor(self.epoch, 0)
+
+    def may_rest(self) -> bool:
+        """Whether the cell can be passivated now: nothing under way, nobody listening."""
+        return not self.pending and not self.readers
+
+    # --- appends ---
+
+    def commit_of(self, lines: Sequence[bytes], mode: str, ticket: Ticket[None]) -> Commit:
+        """A commit of new lines. The actor stands where it stood: see `accept`."""
+        if self.mode is None:
+            self.mode = mode
+        return Commit(self, self.sequence + 1, lines, ticket)
+
+    def accept(self, commit: Commit, new_ids: Sequence[tuple[str, int]] = ()) -> None:
+        """The writer has taken the commit: from now on it counts."""
+        if self.pending is None:
+            self.pending = deque()
+        self.pending.append(commit)
+        self.sequence += len(commit.lines)
+        if self.ids is not None:
+            for event_id, sequence in new_ids:
+                self.ids.add(event_id, sequence)
+
+    def settled(self, commit: Commit, error: BaseException | None) -> None:
+        """The fate of the oldest pending commit."""
+        pending = self.pending
+        if pending and pending[0] is commit:
+            pending.popleft()
+        if error is not None:
+            return
+        if commit.kind is not CommitKind.EVENTS:
+            self._apply(commit)
+        else:
+            self.committed = commit.last
+            if self.readers:
+                self._remember(commit.lines, commit.first_sequence)
+            if self.ids is not None:
+                self.ids.committed(commit.last)
+        if not pending:
+            self.pending = None
+        if self.readers:
+            self.wake_readers()
+
+    def _apply(self, commit: Commit) -> None:
+        if commit.kind is CommitKind.CLOSE:
+            self.closed = True
+            return
+        self.epoch += 1
+        self.sequence = self.committed = 0
+        self.closed = False
+        self.mode = self.address = None
+        self.forget_tail()
+        if self.ids is not None:
+            self.ids.close()
+            self.ids = None
+
+    def pending_line(self, sequence: int) -> tuple[bytes, Commit] | None:
+        """A decided line that is not durable yet, with the commit that carries it."""
+        for commit in self.pending or ():
+            if commit.first_sequence <= sequence <= commit.last:
+                return commit.lines[sequence - commit.first_sequence], commit
+        return None
+
+    # --- the shared tail ---
+
+    def _remember(self, lines: Sequence[bytes], first: int) -> None:
+        if self.tail is None or self.tail_first + len(self.tail) != first:
+            self.tail, self.tail_first, self.tail_bytes = [], first, 0
+        self.tail.extend(lines)
+        self.tail_bytes += sum(map(len, lines))
+        if len(self.tail) > 2 * TAIL_LINES_MAX or self.tail_bytes > 2 * TAIL_BYTES_MAX:
+            self._trim()
+
+    def _trim(self) -> None:
+        """Cut the tail in half once it is twice as long as it should be, so each line moves once."""
+        tail = self.tail
+        if tail is None:
+            return
+        drop = max(len(tail) - TAIL_LINES_MAX, 0)
+        kept = sum(map(len, tail[drop:]))
+        while kept > TAIL_BYTES_MAX and drop < len(tail) - 1:
+            kept -= len(tail[drop])
+            drop += 1
+        del tail[:drop]
+        self.tail_first += drop
+        self.tail_bytes = kept
+
+    def forget_tail(self) -> None:
+        self.tail = self._slices = None
+        self.tail_first = self.tail_bytes = 0
+
+    def slice_after(self, sequence: int) -> TailSlice | None:
+        """Everything durable after `sequence`, from the tail; None when the tail starts later.
+
+        Readers at the same position get the same slice, so it is encoded once.
+        """
+        tail = self.tail
+        if tail is None or sequence + 1 < self.tail_first or sequence >= self.committed:
+            return None
+        slices = self._slices
+        if slices is None:
+            slices = self._slices = {}
+        known = slices.get(sequence)
+        if known is None or known.last != self.committed:
+            if len(slices) >= SLICES_KEPT:
+                del slices[next(iter(slices))]
+            lines = tail[sequence + 1 - self.tail_first :]
+            known = slices[sequence] = TailSlice(self.epoch, sequence + 1, lines)
+        return known
+
+    # --- readers ---
+
+    def join(self, reader: Reader) -> None:
+        if self.readers is None:
+            self.readers = []
+        self.readers.append(reader)
+
+    def leave(self, reader: Reader) -> None:
+        if self.readers and reader in self.readers:
+            self.readers.remove(reader)
+        if not self.readers:
+            self.readers = None
+            self.forget_tail()
+
+    def wake_readers(self) -> None:
+        for reader in self.readers or ():
+            reader.wake()
+
+    def abandon(self, reason: EndReason) -> None:
+        """The cell is forgotten: readers find its successor, or end."""
+        self.gone = self.gone or reason
+        if self.ids is not None:
+            self.ids.close()
+            self.ids = None
+        self.wake_readers()
+
+
+def check_mode(actor: StreamActor, mode: str) -> None:
+    """Every record carries its routing, and reads check it (D15). Raises ScopeMismatch."""
+    if actor.mode is not None and actor.mode != mode:
+        raise ScopeMismatch(
+            f"the stream was written in mode {actor.mode}",
+            field="mode",
+            stated=mode,
+            expected=actor.mode,
+        )

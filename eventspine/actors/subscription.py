@@ -1,0 +1,129 @@
+"""A live reader: history after a cursor, then the tail, without a gap and without a double.
+
+Pull by cursor (DESIGN decision 9): a subscription holds a position and no queue. It wakes up, takes
+what is durable after its position, from the stream's shared tail or from the store when it is
+behind, and moves on. A reader that stands still costs a position. When the backend is opened anew,
+it finds the new owner of its stream and goes on where it was.
+"""
+
+from __future__ import annotations
+
+import random
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import anyio
+
+from eventspine.actors.page import read_lines
+from eventspine.actors.stream import Reader, StreamActor, check_mode
+from eventspine.contracts.answers import EndReason, TailSlice
+from eventspine.contracts.cursor import Cursor
+from eventspine.contracts.errors import Draining, StoreUnavailable
+
+if TYPE_CHECKING:
+    from eventspine.actors.host import StreamHost
+
+HISTORY_EVENTS = 512
+
+
+class Subscription:
+    """`async with`, then `await next()` again and again, or `async for`.
+
+    `ended` says why it ended: closed (complete), deleted, draining (connect again).
+    """
+
+    def __init__(self, host: StreamHost, actor: StreamActor, mode: str, sequence: int) -> None:
+        self.ended: EndReason | None = None
+        self._host = host
+        self._actor = actor
+        self._mode = mode
+        self._epoch = actor.epoch
+        self._sequence = sequence
+        self._reader = Reader()
+        actor.join(self._reader)
+        host.readers.add(self._reader)
+
+    @property
+    def cursor(self) -> Cursor:
+        """The position of the last event delivered."""
+        return Cursor(self._epoch, self._sequence)
+
+    async def next(self) -> TailSlice | None:
+        """The next events, or None when a heartbeat is due.
+
+        Raises:
+            StopAsyncIteration: it has ended; `ended` says why.
+        """
+        while self.ended is None:
+            actor = self._actor
+            if actor.gone is not None and not await self._find_successor():
+                return None
+            actor = self._actor
+            if self._has_ended(actor):
+                break
+            if self._sequence < actor.committed:
+                return await self._take(actor)
+            self._reader.ticket = self._host.new_ticket()
+            if not await self._reader.ticket:
+                return None
+        raise StopAsyncIteration
+
+    def _has_ended(self, actor: StreamActor) -> bool:
+        if self._host.draining:
+            self.ended = "draining"
+        elif actor.epoch != self._epoch:
+            self.ended = "deleted"
+        elif actor.closed and self._sequence >= actor.committed:
+            self.ended = "closed"
+        return self.ended is not None
+
+    async def _take(self, actor: StreamActor) -> TailSlice:
+        piece = actor.slice_after(self._sequence)
+        if piece is None:
+            lines = await read_lines(self._host, actor, self._sequence, HISTORY_EVENTS)
+            piece = TailSlice(self._epoch, self._sequence + 1, lines)
+        self._sequence = piece.last
+        return piece
+
+    async def _find_successor(self) -> bool:
+        """After a failure of the backend: join the stream's new owner. False: not up yet."""
+        self._actor.leave(self._reader)
+        if self._host.draining:
+            return True
+        try:
+            actor = await self._host.actor(self._actor.key)
+            check_mode(actor, self._mode)
+        except (StoreUnavailable, Draining):
+            await anyio.sleep(random.uniform(0.2, 1.0))
+            return False
+        actor.join(self._reader)
+        self._actor = actor
+        return True
+
+    async def aclose(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the stream. Idempotent."""
+        self._host.readers.discard(self._reader)
+        self._actor.leave(self._reader)
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> TailSlice:
+        while True:
+            piece = await self.next()
+            if piece is not None:
+                return piece
+
+    async def __aenter__(self) -> Subscription:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,146 @@
+"""The disk as this backend sees it: every system call it makes, and nothing else.
+
+Everything durable goes through one Disk object, so that a simulated one can tear writes, lose
+directory entries and fail a sync. Methods block; the caller runs on a thread. Reads that must not
+block ask for `RWF_NOWAIT` and get None when the page is not in memory.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NOWAIT_REFUSED = frozenset([errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL])
+
+
+class Disk:
+    """The real disk."""
+
+    def open(self, path: Path, *, create: bool = False, exclusive: bool = False) -> int:
+        flags = os.O_RDWR | os.O_CLOEXEC
+        flags |= os.O_CREAT if create else 0
+        flags |= os.O_EXCL if exclusive else 0
+        return os.open(path, flags, 0o644)
+
+    def open_read(self, path: Path) -> int:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def close(self, fd: int) -> None:
+        os.close(fd)
+
+    def size(self, fd: int) -> int:
+        return os.fstat(fd).st_size
+
+    def read(self, fd: int, count: int, offset: int) -> bytes:
+        """Up to `count` bytes; fewer only at the end of the file."""
+        data = os.pread(fd, count, offset)
+        while 0 < len(data) < count:
+            more = os.pread(fd, count - len(data), offset + len(data))
+            if not more:
+                break
+            data += more
+        return data
+
+    def read_nowait(self, fd: int, count: int, offset: int) -> bytes | None:
+        """As `read`, or None when it would have to wait for the device."""
+        buffer = bytearray(count)
+        try:
+            got = os.preadv(fd, [buffer], offset, os.RWF_NOWAIT)
+        except OSError as error:
+            if error.errno in _NOWAIT_REFUSED:
+                return None
+            raise
+        if got == count:
+            return bytes(buffer)
+        if offset + got < self.size(fd):
+            return None  # the rest is not in memory
+        return bytes(buffer[:got])
+
+    def write(self, fd: int, data: bytes, offset: int) -> None:
+        """All of `data`, or an OSError; a short write is carried on until it is one or the other."""
+        done = os.pwrite(fd, data, offset)
+        while done < len(data):
+            more = os.pwrite(fd, memoryview(data)[done:], offset + done)
+            if more == 0:
+                raise OSError(errno.EIO, "a write made no progress")
+            done += more
+
+    def allocate(self, fd: int, size: int) -> None:
+        """Reserve `size` bytes that read as zeros, so that later writes cannot run out of space."""
+        os.posix_fallocate(fd, 0, size)
+
+    def truncate(self, fd: int, size: int) -> None:
+        os.ftruncate(fd, size)
+
+    def sync_data(self, fd: int) -> None:
+        os.fdatasync(fd)
+
+    def sync(self, fd: int) -> None:
+        os.fsync(fd)
+
+    def sync_directory(self, path: Path) -> None:
+        fd = os.open(path, _DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def make_directories(self, path: Path) -> list[Path]:
+        """Create a directory and its parents. Answers those it created, outermost first."""
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            return []
+        except FileNotFoundError:
+            made = self.make_directories(path.parent)
+            os.mkdir(path)
+            return [*made, path]
+        return [path]
+
+    def names(self, path: Path) -> list[str]:
+        """Names in a directory, sorted; none if it does not exist."""
+        try:
+            return sorted(os.listdir(path))
+        except FileNotFoundError:
+            return []
+
+    def exists(self, path: Path) -> bool:
+        return os.path.exists(path)
+
+    def rename(self, source: Path, target: Path) -> None:
+        os.replace(source, target)
+
+    def unlink(self, path: Path) -> None:
+        os.unlink(path)
+
+    def read_file(self, path: Path) -> bytes | None:
+        """A whole small file, or None if it does not exist."""
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def replace_file(self, path: Path, data: bytes) -> None:
+        """Put a whole small file in place, durably, at once: old or new, never between."""
+        draft = path.with_name(f"{path.name}.new")
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            self.write(fd, data, 0)
+            self.sync(fd)
+        finally:
+            os.close(fd)
+        self.rename(draft, path)
+        self.sync_directory(path.parent)
+
+    def lock(self, path: Path) -> int | None:
+        """An open descriptor that holds the exclusive lock on `path`; None if another has it."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        return fd

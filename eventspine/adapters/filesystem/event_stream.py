@@ -1,0 +1,250 @@
+"""Event streams on the filesystem: a commit log that acknowledges, files that people can read.
+
+    {root}/commit_log/…                                            where an event is when it is acked
+    {root}/event_stream/{tenant}/{env}/{surface}/{stream}/events.jsonl   one event a line (PATH-01)
+                                                        …/events.idx     which bytes hold which events
+                                                        …/events.ids.N   clients' ids of old events
+    {root}/quarantine/…                                            bytes that failed their check
+
+Job: tie the log, the backlog, the flusher and the files together; recover on open.
+Source: DESIGN decisions 5, 7, 8. The parts say how; docs/FORMATS.md says every byte.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import anyio.to_thread
+
+from eventspine.adapters.filesystem.backlog import Backlog, Unflushed
+from eventspine.adapters.filesystem.commit_log import LOG_FOLDER, CommitLog, LogScan, continue_log
+from eventspine.adapters.filesystem.disk import Disk
+from eventspine.adapters.filesystem.flusher import Flusher
+from eventspine.adapters.filesystem.ids import open_ids
+from eventspine.adapters.filesystem.mend import mend_tail
+from eventspine.adapters.filesystem.quarantine import Quarantine
+from eventspine.adapters.filesystem.seal import CHECKPOINT_FILE, Seal, decode_seal
+from eventspine.adapters.filesystem.stream_files import StreamFiles
+from eventspine.contracts.errors import StoreCorrupt, StoreFull
+from eventspine.contracts.settings import StorageSettings
+from eventspine.contracts.stores import (
+    EventIds,
+    EventStreamStore,
+    StoreStatistics,
+    StreamCommit,
+    StreamHead,
+)
+from eventspine.contracts.wire import event_id_of
+
+log = logging.getLogger(__name__)
+ROOM_WAIT_S = 30.0
+SCAN_EVENTS = 1024
+SCAN_BYTES = 1024 * 1024
+
+
+class Recovery(NamedTuple):
+    """What opening a root found and did."""
+
+    records: int = 0
+    streams: int = 0
+    mended: tuple[str, ...] = ()
+    torn_bytes: int = 0
+
+
+class FilesystemEventStreamStore(EventStreamStore):
+    """One root. Made by `open`, which recovers; ended by `close`, which completes the files."""
+
+    def __init__(
+        self,
+        files: StreamFiles,
+        commit_log: CommitLog,
+        backlog: Backlog,
+        flusher: Flusher,
+        segments_max: int,
+        recovery: Recovery,
+    ) -> None:
+        self.recovery = recovery
+        self._files = files
+        self._log = commit_log
+        self._backlog = backlog
+        self._flusher = flusher
+        self._segments_max = segments_max
+        self._putting_away = ThreadPoolExecutor(1, thread_name_prefix="event ids")
+        self._events = 0
+
+    @classmethod
+    def open(
+        cls, root: Path, settings: StorageSettings | None = None, disk: Disk | None = None
+    ) -> FilesystemEventStreamStore:
+        """Open a root whose lock the caller holds. Blocks; raises StoreCorrupt or OSError."""
+        settings, disk = settings or StorageSettings(), disk or Disk()
+        folder = root / LOG_FOLDER
+        for made in disk.make_directories(folder):
+            disk.sync_directory(made.parent)
+        quarantine = Quarantine(root, disk)
+        checkpoint = decode_seal(disk.read_file(folder / CHECKPOINT_FILE))
+        scan = LogScan(folder, disk, quarantine, checkpoint)
+        backlog = Backlog(checkpoint)
+        for lsn, commits in scan.commits():
+            if lsn > checkpoint.lsn:
+                backlog.add(commits, Seal(lsn, scan.chain))
+        commit_log = continue_log(scan, disk, settings.log_segment_bytes)
+        files = StreamFiles(root, disk, settings.open_files_max)
+        flusher = Flusher(backlog, files, commit_log, disk, settings.flush_interval_s)
+        mended = _mend(backlog, files, quarantine)
+        streams = len(backlog)
+        if scan.segments:
+            flusher.flush()
+            flusher.checkpoint()
+            commit_log.drop_all()
+        recovery = Recovery(scan.records, streams, mended, scan.torn_bytes)
+        if scan.records:
+            log.info("%s: recovered %s", root, recovery)
+        flusher.start()
+        return cls(files, commit_log, backlog, flusher, settings.log_segments_max, recovery)
+
+    def close(self) -> None:
+        """Flush, checkpoint, and leave nothing but the files behind."""
+        self._flusher.close()
+        self._putting_away.shutdown(wait=True)
+        if self._flusher.failure is None and not self._flusher.full:
+            self._log.drop_all()
+        self._log.close()
+        self._files.close()
+
+    # --- writing: the writer's thread ---
+
+    def commit(self, batch: Sequence[StreamCommit]) -> None:
+        if self._flusher.failure is not None:
+            raise OSError("the stream files could not be written") from self._flusher.failure
+        if self._log.segments > self._segments_max:
+            self._wait_for_room()
+        self._log.append(batch)
+        self._backlog.add(batch, self._log.seal)
+        self._events += sum([len(commit.lines) for commit in batch])
+
+    def _wait_for_room(self) -> None:
+        """The log is as long as it may be: the writer waits for the flusher, or refuses."""
+        if not self._flusher.wait_for_room(self._segments_max, ROOM_WAIT_S):
+            if self._flusher.failure is not None:
+                raise OSError("the stream files could not be written") from self._flusher.failure
+            raise StoreFull("the log is full and cannot be flushed", retry_after_s=5)
+
+    # --- reading: any thread ---
+
+    async def head(self, key: str) -> StreamHead:
+        parts = self._backlog.parts(key)
+        if parts:
+            self._check(key)
+            return parts[-1].head()
+        return await anyio.to_thread.run_sync(self._head, key)
+
+    def _head(self, key: str) -> StreamHead:
+        parts = self._backlog.parts(key)
+        if parts:
+            return parts[-1].head()
+        state = self._files.load(key)
+        return state.head() if state is not None else StreamHead()
+
+    def _check(self, key: str) -> None:
+        if key in self._files.damaged:
+            raise self._files.corrupt(key, self._files.damaged[key])
+
+    async def read(self, key: str, first: int, count: int, bytes_max: int) -> list[bytes]:
+        lines = self.read_nowait(key, first, count, bytes_max)
+        if lines is not None:
+            return lines
+        return await anyio.to_thread.run_sync(self._read, key, first, count, bytes_max)
+
+    def _read(self, key: str, first: int, count: int, bytes_max: int) -> list[bytes]:
+        lines = self._lines(key, first, count, bytes_max, wait=True)
+        return lines if lines is not None else []
+
+    def read_nowait(self, key: str, first: int, count: int, bytes_max: int) -> list[bytes] | None:
+        return self._lines(key, first, count, bytes_max, wait=False)
+
+    def _lines(
+        self, key: str, first: int, count: int, bytes_max: int, *, wait: bool
+    ) -> list[bytes] | None:
+        """From the files as far as they go, the rest from the backlog."""
+        parts = self._backlog.parts(key)
+        wiped = [n for n, part in enumerate(parts) if part.wipe]
+        parts = parts[wiped[-1] :] if wiped else parts
+        lines: list[bytes] = []
+        in_files = parts[0].first - first if parts else count
+        if in_files > 0 and not wiped:
+            got = self._files.read(key, first, min(count, in_files), bytes_max, wait=wait)
+            if got is None or len(got) < min(count, in_files):
+                return got
+            lines = got
+        room = bytes_max - sum(map(len, lines))
+        for part in parts:
+            if room <= 0 and lines:
+                break
+            room = _take(part, first, count, room, lines)
+        return lines
+
+    async def ids(self, key: str) -> EventIds:
+        head = await self.head(key)
+        folder = self._files.folder(key)
+        index = await anyio.to_thread.run_sync(
+            open_ids, folder, head.epoch, self._files.disk, self._putting_away
+        )
+        at = index.covered
+        while at < head.sequence:
+            lines = await self.read(key, at + 1, SCAN_EVENTS, SCAN_BYTES)
+            if not lines:
+                raise self._files.corrupt(key, f"event {at + 1} cannot be read")
+            for n, line in enumerate(lines, at + 1):
+                index.add(event_id_of(line), n)
+            at += len(lines)
+            index.committed(at)
+        return index
+
+    def statistics(self) -> StoreStatistics:
+        return StoreStatistics(
+            self._log.syncs,
+            self._events,
+            self._log.bytes,
+            {
+                "log_segments": self._log.segments,
+                "open_files": self._files.open_files,
+                "damaged_streams": len(self._files.damaged),
+                "unflushed_streams": len(self._backlog),
+                "flushes": self._flusher.flushes,
+                "checkpoints": self._flusher.checkpoints,
+                "disk_full": float(self._flusher.full),
+                "recovered_records": self.recovery.records,
+                "torn_bytes": self.recovery.torn_bytes,
+            },
+        )
+
+
+def _take(part: Unflushed, first: int, count: int, room: int, lines: list[bytes]) -> int:
+    """Add what a part of the backlog has of the wanted events; the room that is left."""
+    start = first + len(lines) - part.first
+    if start < 0:
+        return room
+    for line in part.lines[start : start + count - len(lines)]:
+        room -= len(line)
+        if room < 0 and lines:
+            return 0
+        lines.append(line)
+    return room
+
+
+def _mend(backlog: Backlog, files: StreamFiles, quarantine: Quarantine) -> tuple[str, ...]:
+    """Bring the files of every stream in the log to where the log can take over."""
+    mended = []
+    for key, part in backlog.unflushed():
+        try:
+            if mend_tail(files, quarantine, key, part):
+                mended.append(key)
+        except StoreCorrupt as error:
+            log.error("%s", error)
+            files.damaged[key] = str(error.found)
+    return tuple(mended)

@@ -1,0 +1,120 @@
+"""The flusher: writes what the commit log holds into the stream files, in bulk, behind the writer.
+
+Job: every `flush_interval_s` take the backlog, append it to the files, let go of it; when the log
+has gone on to another segment, make the files durable, write a checkpoint, drop the segments.
+Rules: a file that contradicts the log is damaged and left alone, its stream refuses; the others go
+on. A full disk is waited out: the events are safe in the log. A failed sync is final: the page
+cache may have lied, so the store has to be opened anew, which writes the files again from the log.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+
+from eventspine.adapters.filesystem.backlog import Backlog, Generation
+from eventspine.adapters.filesystem.commit_log import CommitLog
+from eventspine.adapters.filesystem.disk import Disk
+from eventspine.adapters.filesystem.seal import CHECKPOINT_FILE, Seal, encode_seal
+from eventspine.adapters.filesystem.stream_files import StreamFiles
+from eventspine.contracts.errors import StoreCorrupt
+
+log = logging.getLogger(__name__)
+RETRY_S = 1.0
+_NO_SPACE = frozenset([errno.ENOSPC, errno.EDQUOT])
+
+
+class Flusher:
+    """Owns the thread that appends to stream files. Start it once; `close` flushes everything."""
+
+    def __init__(
+        self, backlog: Backlog, files: StreamFiles, commit_log: CommitLog, disk: Disk, interval_s: float
+    ) -> None:
+        self.failure: BaseException | None = None
+        self.full = False
+        self.flushes = self.checkpoints = 0
+        self._backlog = backlog
+        self._files = files
+        self._log = commit_log
+        self._disk = disk
+        self._interval_s = interval_s
+        self._flushed = Seal()
+        self._stop = threading.Event()
+        self._progress = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait_for_room(self, segments_max: int, timeout_s: float) -> bool:
+        """Called by the writer when the log is long: wait for a checkpoint. False: there is none."""
+        with self._progress:
+            return self._progress.wait_for(
+                lambda: self._log.segments <= segments_max or self.full or self.failure is not None,
+                timeout_s,
+            ) and not (self.full or self.failure)
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.wait(self._interval_s):
+                self.flush()
+                if self._log.segments > 1:
+                    self.checkpoint()
+        except BaseException as error:
+            log.exception("the flusher failed")
+            self.failure = error
+        with self._progress:
+            self._progress.notify_all()
+
+    def flush(self) -> Seal:
+        """Write the backlog as it is now. Answers where the log stood; blocks while disk is full."""
+        generation, at = self._backlog.take()
+        while not self._append_all(generation):
+            self.full = True
+            with self._progress:
+                self._progress.notify_all()
+            if self._stop.wait(RETRY_S):
+                break  # the log keeps what could not be flushed
+        else:
+            self.full = False
+            self._flushed = at
+        self._backlog.flushed()
+        self.flushes += 1
+        return at
+
+    def _append_all(self, generation: Generation) -> bool:
+        """False when the disk is full."""
+        for key, part in generation.items():
+            if key in self._files.damaged:
+                continue
+            try:
+                self._files.append(key, part)
+            except StoreCorrupt as error:
+                log.error("%s", error)
+                self._files.damaged[key] = str(error.found)
+            except OSError as error:
+                if error.errno not in _NO_SPACE:
+                    raise
+                return False
+        return True
+
+    def checkpoint(self) -> None:
+        """Make the files durable as of the last flush, say so, and drop the log behind it."""
+        at = self._flushed
+        self._files.sync()
+        self._disk.replace_file(self._log.folder / CHECKPOINT_FILE, encode_seal(at))
+        with self._progress:
+            self._log.drop_through(at.lsn)
+            self.checkpoints += 1
+            self._progress.notify_all()
+
+    def close(self) -> None:
+        """Complete the files, unless something failed: then the log has to be read again."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self.failure is None and not self.full:
+            self._flushed = self.flush()
+            if not self.full:
+                self.checkpoint()

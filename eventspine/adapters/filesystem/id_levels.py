@@ -1,0 +1,122 @@
+"""The sorted files of the id index: `events.ids.0` … `events.ids.7`. Little-endian.
+
+    head   "ESIDS\x00\x00\x01" | epoch u64 | first u64 | last u64 | count u64 | zeros 20 | crc32 u32
+    word   u64: 30 bits of the id's fingerprint, then 34 bits of its sequence; ascending
+
+A file covers the sequences `first` … `last`. Level n holds at most 512 * 16^(n+1) words. Files are
+replaced as a whole and can be made again from events.jsonl; one of another epoch is ignored.
+
+Sample, one word: fingerprint 0x2aaaaaaa, sequence 5: 05000000a8aaaaaa
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
+
+from eventspine.adapters.filesystem.disk import Disk
+
+SEQUENCE_BITS = 34
+SEQUENCE_MASK = (1 << SEQUENCE_BITS) - 1
+HEAD_BYTES = 64
+CHUNK_WORDS = 8192
+_MAGIC = b"ESIDS\x00\x00\x01"
+_head = struct.Struct("<8sQQQQ20x")
+_u32 = struct.Struct("<I")
+
+
+def fingerprint(event_id: str) -> int:
+    """30 bits that stand for an id."""
+    digest = blake2b(event_id.encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little") >> 2
+
+
+def word(event_id: str, sequence: int) -> int:
+    return fingerprint(event_id) << SEQUENCE_BITS | sequence
+
+
+class Level(NamedTuple):
+    """One sorted file. `words` is a view of it; sequences `first` … `last` are covered."""
+
+    first: int
+    last: int
+    words: Sequence[int]
+    map: mmap.mmap | None
+
+    def find(self, low: int, high: int) -> Iterable[int]:
+        at = bisect_left(self.words, low)
+        while at < len(self.words) and self.words[at] < high:
+            yield self.words[at] & SEQUENCE_MASK
+            at += 1
+
+    def close(self) -> None:
+        if self.map is not None:
+            self.words.release()  # type: ignore[attr-defined]
+            self.map.close()
+
+
+def level_path(folder: Path, n: int) -> Path:
+    return folder / f"events.ids.{n}"
+
+
+def read_level(path: Path, epoch: int) -> Level | None:
+    """A level file, or None when there is none of this epoch that is whole."""
+    try:
+        with path.open("rb") as file:
+            view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (FileNotFoundError, ValueError):
+        return None
+    head = view[:HEAD_BYTES]
+    if len(head) == HEAD_BYTES and _u32.unpack_from(head, 60)[0] == crc32(head[:60]):
+        magic, its_epoch, first, last, count = _head.unpack_from(head)
+        if magic == _MAGIC and its_epoch == epoch and len(view) == HEAD_BYTES + 8 * count:
+            return Level(first, last, memoryview(view)[HEAD_BYTES:].cast("Q"), view)
+    view.close()
+    return None
+
+
+
+
+def write_level(
+    path: Path, epoch: int, first: int, last: int, older: Sequence[int], newer: Sequence[int], disk: Disk
+) -> Level:
+    """Merge two sorted runs of words into one file, in pieces, and open it."""
+    body = _head.pack(_MAGIC, epoch, first, last, len(older) + len(newer))
+    draft = path.with_name(f"{path.name}.new")
+    fd = disk.open(draft, create=True)
+    try:
+        disk.truncate(fd, 0)
+        disk.write(fd, body + _u32.pack(crc32(body)), 0)
+        at = HEAD_BYTES
+        for piece in merged(older, newer):
+            data = piece.tobytes()
+            disk.write(fd, data, at)
+            at += len(data)
+        disk.sync(fd)
+    finally:
+        disk.close(fd)
+    disk.rename(draft, path)
+    disk.sync_directory(path.parent)
+    level = read_level(path, epoch)
+    assert level is not None, "a level file that was just written can be read"
+    return level
+
+
+def merged(older: Sequence[int], newer: Sequence[int]) -> Iterator[array[int]]:
+    """Both runs as one, in pieces small enough that no other thread waits long for the next."""
+    start = 0
+    for at in range(0, len(older), CHUNK_WORDS):
+        piece = list(older[at : at + CHUNK_WORDS])
+        end = bisect_left(newer, piece[-1], start)
+        piece.extend(newer[start:end])
+        piece.sort()
+        start = end
+        yield array("Q", piece)
+    yield array("Q", newer[start:])

@@ -1,0 +1,72 @@
+"""The routing registry in one file, `{root}/routing_registry_store/routes.json`.
+
+{
+  "revision": 2,
+  "routes": [
+    {"resource_kind": "event_stream", "tenant_id": "t_demo", "env": "dev", "mode": "lab",
+     "project_id": "default", "backend_type": "filesystem", "config": {}, "reason": null,
+     "revision": 2, "updated_at": "2026-11-22T13:05:01.123456Z", "updated_by": "init"}
+  ]
+}
+
+Replaced as a whole: written beside, synced, renamed, directory synced. So a reader sees one
+revision or the next, and a crash leaves one of them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import anyio.to_thread
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from eventspine.adapters.filesystem.disk import Disk
+from eventspine.contracts.errors import RootInvalid, RouteConflict
+from eventspine.contracts.registry import RegistryImage, RegistryStore
+from eventspine.contracts.route import ResourceRoute
+
+REGISTRY_FILE = Path("routing_registry_store") / "routes.json"
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    revision: int
+    routes: tuple[ResourceRoute, ...]
+
+
+class FilesystemRegistryStore(RegistryStore):
+    """The registry of one root; the root's lock keeps other processes away."""
+
+    def __init__(self, root: Path, disk: Disk | None = None) -> None:
+        self.path = root / REGISTRY_FILE
+        self._disk = disk or Disk()
+
+    async def load(self) -> RegistryImage:
+        return await anyio.to_thread.run_sync(self._load)
+
+    async def save(self, image: RegistryImage, *, replaces: int) -> None:
+        await anyio.to_thread.run_sync(self._save, image, replaces)
+
+    def _load(self) -> RegistryImage:
+        data = self._disk.read_file(self.path)
+        if data is None:
+            return RegistryImage()
+        try:
+            file = _File.model_validate_json(data)
+        except ValidationError as error:
+            raise RootInvalid(f"{self.path}: {error.errors()[0]['msg']}") from error
+        return RegistryImage(file.revision, file.routes)
+
+    def _save(self, image: RegistryImage, replaces: int) -> None:
+        current = self._load().revision
+        if current != replaces:
+            raise RouteConflict(
+                f"the registry is at revision {current}, not {replaces}", revision=current
+            )
+        file = _File(revision=image.revision, routes=image.routes)
+        text = json.dumps(file.model_dump(mode="json"), indent=2) + "\n"
+        for made in self._disk.make_directories(self.path.parent):
+            self._disk.sync_directory(made.parent)
+        self._disk.replace_file(self.path, text.encode())

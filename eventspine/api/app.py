@@ -1,0 +1,94 @@
+"""The HTTP application: which address is served by what. Wiring only.
+
+Started and stopped by whoever holds the spine; the application itself has no lifespan.
+"""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from eventspine.api.address import RawRoute
+from eventspine.api.context import ContextReader
+from eventspine.api.cors import Cors
+from eventspine.api.front import Front
+from eventspine.api.health import HealthEndpoints
+from eventspine.api.metrics import Metrics
+from eventspine.api.openapi import OpenApiEndpoint
+from eventspine.api.refusals import AddressNotFound
+from eventspine.api.routes import RouteEndpoints
+from eventspine.api.service import SpineService
+from eventspine.api.site import SiteEndpoints
+from eventspine.api.streams import StreamEndpoints
+
+
+def create_app(spine: SpineService, *, log_requests: bool = False) -> ASGIApp:
+    """The application over an open spine. `log_requests`: one line each on eventspine.access."""
+    router = Router(redirect_slashes=False, default=_nothing_here)
+    front = Front(router, Cors(spine.settings.http.cors_origins), log_requests=log_requests)
+    router.routes += _stream_routes(StreamEndpoints(spine, ContextReader(spine.settings)))
+    router.routes += _route_routes(RouteEndpoints(spine))
+    router.routes += _health_routes(HealthEndpoints(spine, Metrics(spine, front)))
+    router.routes += _site_routes(
+        SiteEndpoints(demo=spine.settings.http.demo), OpenApiEndpoint(spine)
+    )
+    return front
+
+
+def _stream_routes(streams: StreamEndpoints) -> list[BaseRoute]:
+    return [
+        RawRoute(
+            "/v1/streams/{stream_id}/events",
+            {
+                "POST": streams.append,
+                "GET": streams.page,
+                "HEAD": streams.head,
+                "DELETE": streams.delete,
+            },
+        ),
+        RawRoute("/v1/streams/{stream_id}/sse", {"GET": streams.tail}),
+        RawRoute("/v1/sse", {"GET": streams.many}),
+        RawRoute("/v1/streams/{stream_id}/close", {"POST": streams.close}),
+        RawRoute("/v1/streams/{stream_id}", {"DELETE": streams.delete}),
+        RawRoute("/timeline/{stream_id}/append", {"POST": streams.seed_append}),
+        RawRoute("/timeline/{stream_id}/events", {"GET": streams.page}),
+    ]
+
+
+def _route_routes(routes: RouteEndpoints) -> list[BaseRoute]:
+    return [
+        RawRoute("/v1/routes", {"GET": routes.list, "POST": routes.create}),
+        RawRoute("/v1/routes/resolve", {"GET": routes.resolve}),
+        RawRoute(
+            "/v1/routes/{resource_kind}/{tenant_id}/{env}/{project_id}/{mode}",
+            {"GET": routes.get, "PUT": routes.put, "DELETE": routes.delete},
+        ),
+    ]
+
+
+def _health_routes(health: HealthEndpoints) -> list[BaseRoute]:
+    return [
+        RawRoute("/healthz", {"GET": health.alive, "HEAD": health.alive}),
+        RawRoute("/readyz", {"GET": health.ready, "HEAD": health.ready}),
+        RawRoute("/metrics", {"GET": health.metrics}),
+    ]
+
+
+def _site_routes(site: SiteEndpoints, openapi: OpenApiEndpoint) -> list[BaseRoute]:
+    return [
+        RawRoute("/", {"GET": site.index}),
+        RawRoute("/openapi.json", {"GET": openapi.document}),
+        RawRoute("/docs", {"GET": site.docs}),
+        RawRoute("/docs/errors", {"GET": site.errors}),
+        RawRoute("/docs/assets/{name}", {"GET": site.docs_asset}),
+        RawRoute("/demo", {"GET": site.demo_moved}),
+        RawRoute("/demo/", {"GET": site.demo}),
+        RawRoute("/demo/{name}", {"GET": site.demo}),
+    ]
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    raise AddressNotFound("there is nothing at this address")

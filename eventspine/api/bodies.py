@@ -1,0 +1,38 @@
+"""Bodies made of stored lines: spliced, never parsed.
+
+A stored line begins {"sequence":…,"cursor":…,"event_id":…,"ts":… (contracts/event.py), so the
+short form of an event is its line up to `,"ts":`. Inside a JSON string every quote has a backslash
+before it, so those six bytes can stand nowhere earlier.
+"""
+
+from __future__ import annotations
+
+from eventspine.contracts.answers import Appended, Page
+
+_TS = b',"ts":'
+
+
+def short_line(line: bytes) -> bytes:
+    """Only `sequence`, `cursor` and `event_id`."""
+    end = line.find(_TS)
+    assert end > 0, "a stored line has its keys in the order of StreamEvent"
+    return line[:end] + b"}"
+
+
+def appended_body(appended: Appended, minimal: bool) -> bytes:
+    lines = [short_line(line) for line in appended.lines] if minimal else appended.lines
+    return b'{"events":[%b],"head":"%b","duplicates":%d}' % (
+        b",".join(lines),
+        str(appended.head).encode(),
+        appended.duplicates,
+    )
+
+
+def page_body(page: Page) -> bytes:
+    return b'{"events":[%b],"next":"%b","head":"%b","earliest":"%b","closed":%b}' % (
+        b",".join(page.lines),
+        str(page.next).encode(),
+        str(page.head).encode(),
+        str(page.earliest).encode(),
+        b"true" if page.closed else b"false",
+    )

@@ -1,0 +1,37 @@
+"""Every error the front can answer, as rows: for /docs/errors, OpenAPI and PROTOCOL.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from eventspine.api.problem import INTERNAL_CODE, INTERNAL_REMEDY, INTERNAL_TITLE, STATUS
+from eventspine.contracts.errors import EventspineError
+
+
+class Row(NamedTuple):
+    code: str
+    status: int
+    title: str
+    remedy: str
+    outcome: str
+
+
+def leaves(cls: type[EventspineError] = EventspineError) -> Iterator[type[EventspineError]]:
+    """The classes of the tree that are raised: those nothing derives from."""
+    below = cls.__subclasses__()
+    if not below:
+        yield cls
+    for sub in below:
+        yield from leaves(sub)
+
+
+def catalogue() -> list[Row]:
+    """By status, then code."""
+    rows = [
+        Row(cls.code, STATUS[cls], cls.title, cls.remedy, cls.outcome)
+        for cls in STATUS
+        if not cls.__subclasses__()
+    ]
+    rows.append(Row(INTERNAL_CODE, 500, INTERNAL_TITLE, INTERNAL_REMEDY, "unknown"))
+    return sorted(rows, key=lambda row: (row.status, row.code))

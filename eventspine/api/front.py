@@ -1,0 +1,155 @@
+"""The one middleware: what every request goes through, before and after its endpoint.
+
+Job: check the framing, answer preflights, name the request, turn errors into problem documents,
+add the headers every answer has, count the answer.
+Refused: a stack of middleware classes; each wraps `send` again, and that is most of what
+Starlette costs on a small request (reference/performance.md section 3).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from eventspine.api.address import raw_path
+from eventspine.api.answer import Answer, Header
+from eventspine.api.call import CALL, Call
+from eventspine.api.context import request_id_of
+from eventspine.api.cors import Cors, is_preflight
+from eventspine.api.fields import Fields
+from eventspine.api.guard import CROSS_ORIGIN, SAME_ORIGIN, STANDARD_HEADERS, refuse_framing
+from eventspine.api.problem import internal_problem, problem
+from eventspine.api.refusals import ClientGone
+from eventspine.contracts.errors import EventspineError, InvalidRequest, TooLarge
+
+log = logging.getLogger("eventspine.api")
+access_log = logging.getLogger("eventspine.access")
+
+# How much of a body that was refused is still taken in, so that the client reads the refusal
+# and not a reset connection.
+_LINGER_BYTES = 64 * 1024 * 1024
+_CLOSE: Header = (b"connection", b"close")
+
+
+class Front:
+    def __init__(self, app: ASGIApp, cors: Cors, *, log_requests: bool = False) -> None:
+        self._app, self._cors, self._log_requests = app, cors, log_requests
+        # (method, template, status) -> answers; read by metrics.py
+        self.answers: Counter[tuple[str, str, int]] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        fields = Fields(scope["headers"])
+        call = Call(scope, receive, fields, request_id_of(fields))
+        scope[CALL] = call
+        exchange = _Exchange(call, send, self._answer_headers(call))
+        started = time.perf_counter()
+        try:
+            await self._handled(call, exchange)
+        except ClientGone:
+            pass  # nobody is left to answer; counted below with status 499, as nginx does
+        finally:
+            status = exchange.status or 499
+            self.answers[scope["method"], call.template, status] += 1
+            if self._log_requests:
+                _log_request(call, status, time.perf_counter() - started)
+
+    async def _handled(self, call: Call, exchange: _Exchange) -> None:
+        scope = call.scope
+        try:
+            refuse_framing(call.fields)
+            if is_preflight(scope["method"], call.fields):
+                await self._cors.preflight(call.fields)(scope, call.receive, exchange.send)
+                return
+            await self._app(scope, call.receive, exchange.send)
+        except EventspineError as error:
+            await self._refused(call, exchange, error)
+        except ClientGone:
+            raise
+        except Exception:
+            log.exception("unhandled error, request %s", call.request_id)
+            if exchange.status:
+                raise  # half an answer is out; the server ends the connection
+            answer = internal_problem(_instance(scope), call.request_id)
+            await answer(scope, call.receive, exchange.send)
+
+    async def _refused(self, call: Call, exchange: _Exchange, error: EventspineError) -> None:
+        if exchange.status:
+            log.error("%s after the answer began, request %s", error.code, call.request_id)
+            raise error
+        answer = problem(error, _instance(call.scope), call.request_id)
+        if answer.status_code >= 500:
+            log.warning("%s, request %s: %s", error.code, call.request_id, error.detail)
+        if isinstance(error, TooLarge) and error.fields.get("limit") == "body_bytes_max":
+            await _refused_and_read_out(answer, call, exchange)
+            return
+        if isinstance(error, InvalidRequest) and error.fields.get("parameter") == "Content-Length":
+            answer.raw_headers.append(_CLOSE)
+        await answer(call.scope, call.receive, exchange.send)
+
+    def _answer_headers(self, call: Call) -> list[Header]:
+        headers = [*STANDARD_HEADERS, (b"x-request-id", call.request_id.encode())]
+        origin = call.fields.get(b"origin")
+        if origin is None:
+            headers.append(SAME_ORIGIN)
+        else:
+            crossing = self._cors.allowed(origin) is not None
+            headers.append(CROSS_ORIGIN if crossing else SAME_ORIGIN)
+            headers += self._cors.headers(origin)
+        return headers
+
+
+class _Exchange:
+    """`send`, with the headers every answer has and a look at the status."""
+
+    __slots__ = ("_call", "_headers", "_send", "status")
+
+    def __init__(self, call: Call, send: Send, headers: list[Header]) -> None:
+        self._call, self._send, self._headers = call, send, headers
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), *self._headers]
+        await self._send(message)
+
+
+async def _refused_and_read_out(answer: Answer, call: Call, exchange: _Exchange) -> None:
+    """Answer at once, then take in what the client is still sending, then close."""
+    headers = [*answer.raw_headers, _CLOSE]
+    await exchange.send(
+        {"type": "http.response.start", "status": answer.status_code, "headers": headers}
+    )
+    await exchange.send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    expects_go_ahead = b"expect" in call.fields  # it waits for 100-continue and sends nothing
+    left = 0 if expects_go_ahead else _LINGER_BYTES
+    while left > 0:
+        message = await call.receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            break
+        left -= len(message.get("body", b""))
+    await exchange.send({"type": "http.response.body", "body": b""})
+
+
+def _instance(scope: Scope) -> str:
+    return raw_path(scope).decode("latin-1")
+
+
+def _log_request(call: Call, status: int, took_s: float) -> None:
+    access_log.info(
+        "request",
+        extra={
+            "method": call.scope["method"],
+            "path": _instance(call.scope),
+            "template": call.template,
+            "status": status,
+            "ms": round(took_s * 1000, 3),
+            "request_id": call.request_id,
+        },
+    )

@@ -1,0 +1,28 @@
+"""Is the process up, is it ready, what are its numbers."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp
+
+from eventspine.api.answer import Answer, json_answer
+from eventspine.api.call import Call
+from eventspine.api.metrics import MEDIA_TYPE, Metrics
+from eventspine.api.service import SpineService
+
+_NO_STORE = (b"cache-control", b"no-store")
+
+
+class HealthEndpoints:
+    def __init__(self, spine: SpineService, metrics: Metrics) -> None:
+        self._spine, self._metrics = spine, metrics
+
+    async def alive(self, call: Call) -> ASGIApp:
+        """The process answers; nothing else is looked at, so a slow disk restarts nobody."""
+        return json_answer(200, {"alive": True}, [_NO_STORE])
+
+    async def ready(self, call: Call) -> ASGIApp:
+        report = dict(self._spine.ready())
+        return json_answer(200 if report["ready"] else 503, report, [_NO_STORE])
+
+    async def metrics(self, call: Call) -> ASGIApp:
+        return Answer(200, self._metrics.exposition(), MEDIA_TYPE, [_NO_STORE])

@@ -1,0 +1,294 @@
+"""What the front does, as a table: one row per method and address, read by openapi.py.
+
+`errors` names codes of the catalogue; their statuses and texts come from there. Every operation may
+also answer `EVERYWHERE`, and every one that has a context `CONTEXT`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+EVERYWHERE = ("invalid_request",)
+CONTEXT = ("invalid_id", "context_missing", "context_conflict", "no_route_configured")
+OWNER = (
+    "scope_mismatch",
+    "unsupported_backend",
+    "backend_refused_in_mode",
+    "store_unavailable",
+    "store_corrupt",
+    "overloaded",
+    "deadline_exceeded",
+    "quarantined",
+    "draining",
+)
+WRITING = ("outcome_unknown", "store_full", "stream_closed")
+BODY = ("invalid_json", "too_large", "unsupported_media_type", "request_timeout")
+
+
+@dataclass(frozen=True)
+class Operation:
+    method: str
+    path: str
+    name: str
+    tag: str
+    summary: str
+    description: str = ""
+    parameters: tuple[str, ...] = ()
+    context: str = ""  # "headers", or "query" for addresses that browsers' EventSource opens
+    body: str = ""
+    answers: dict[int, str] = field(default_factory=dict)
+    errors: tuple[str, ...] = ()
+
+
+_APPEND = Operation(
+    "post",
+    "/v1/streams/{stream_id}/events",
+    "append",
+    "streams",
+    "Append one event or a batch",
+    "All of the events or none; answered when they are on disk. 201, or 200 when every event was "
+    "already stored under its id. `Prefer: return=minimal` leaves the payloads out.",
+    ("If-Match", "Idempotency-Key", "Prefer"),
+    "headers",
+    "events",
+    {201: "appended", 200: "appended"},
+    (
+        *OWNER,
+        *WRITING,
+        *BODY,
+        "invalid_event",
+        "invalid_cursor",
+        "event_conflict",
+        "precondition_failed",
+    ),
+)
+_PAGE = Operation(
+    "get",
+    "/v1/streams/{stream_id}/events",
+    "list",
+    "streams",
+    "A page of events after or before a position",
+    "Ascending in both directions. With `Accept: text/event-stream` this address is the live "
+    "stream, as `/v1/streams/{stream_id}/sse`.",
+    ("after", "before", "limit", "wait"),
+    "headers",
+    answers={200: "page"},
+    errors=(*OWNER, "invalid_cursor", "cursor_gone"),
+)
+_DELETE = Operation(
+    "delete",
+    "/v1/streams/{stream_id}/events",
+    "delete",
+    "streams",
+    "Delete the stream",
+    "Every event of it; its cursors are gone for ever, its id may be used again.",
+    (),
+    "headers",
+    answers={204: "nothing"},
+    errors=(*OWNER, "outcome_unknown", "store_full", "stream_not_found"),
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    _APPEND,
+    _PAGE,
+    Operation(
+        "head",
+        "/v1/streams/{stream_id}/events",
+        "head",
+        "streams",
+        "Where the stream stands, in headers",
+        "",
+        ("after", "before", "limit", "wait"),
+        "headers",
+        answers={200: "head"},
+        errors=OWNER,
+    ),
+    _DELETE,
+    Operation(
+        "delete",
+        "/v1/streams/{stream_id}",
+        "deleteStream",
+        "streams",
+        "Delete the stream",
+        _DELETE.description,
+        (),
+        "headers",
+        answers={204: "nothing"},
+        errors=_DELETE.errors,
+    ),
+    Operation(
+        "post",
+        "/v1/streams/{stream_id}/close",
+        "close",
+        "streams",
+        "Close the stream: it takes no further event, for ever",
+        "Its readers get what is there and then an `end`. Closing a closed stream changes nothing.",
+        (),
+        "headers",
+        answers={200: "standing"},
+        errors=(*OWNER, "outcome_unknown", "store_full", "stream_not_found"),
+    ),
+    Operation(
+        "get",
+        "/v1/streams/{stream_id}/sse",
+        "tail",
+        "live",
+        "History after a position, then live",
+        "Server-sent events. `Last-Event-ID` wins over the query. A position that is gone is a "
+        "`gap` event, the end an `end` event with a reason; 204 for a resume at the end of a "
+        "closed stream. See PROTOCOL.md.",
+        ("Last-Event-ID", "after", "last_event_id"),
+        "query",
+        answers={200: "sse", 204: "nothing"},
+        errors=(*OWNER, "invalid_cursor"),
+    ),
+    Operation(
+        "get",
+        "/v1/sse",
+        "tailMany",
+        "live",
+        "Several streams on one connection",
+        "One id of at most 128 characters resumes all of them.",
+        ("streams", "Last-Event-ID", "after", "last_event_id"),
+        "query",
+        answers={200: "sse"},
+        errors=(*OWNER, "invalid_cursor", "too_large"),
+    ),
+    Operation(
+        "post",
+        "/timeline/{stream_id}/append",
+        "timelineAppend",
+        "timeline",
+        "Append one event; answers the stored event",
+        "A batch is answered as by /v1.",
+        ("If-Match", "Idempotency-Key", "Prefer"),
+        "headers",
+        "events",
+        {201: "stored", 200: "stored"},
+        _APPEND.errors,
+    ),
+    Operation(
+        "get",
+        "/timeline/{stream_id}/events",
+        "timelineList",
+        "timeline",
+        "A page of events",
+        "",
+        ("after", "before", "limit", "wait"),
+        "headers",
+        answers={200: "page"},
+        errors=_PAGE.errors,
+    ),
+    Operation(
+        "get",
+        "/v1/routes",
+        "listRoutes",
+        "routes",
+        "The routes, or those that match",
+        "",
+        ("?resource_kind", "?tenant_id", "?env", "?project_id", "?mode"),
+        answers={200: "routes"},
+    ),
+    Operation(
+        "post",
+        "/v1/routes",
+        "createRoute",
+        "routes",
+        "Create a route",
+        "",
+        ("X-User-Id",),
+        "",
+        "route",
+        {201: "route"},
+        (
+            *BODY,
+            "invalid_id",
+            "invalid_route",
+            "unsupported_backend",
+            "backend_refused_in_mode!",
+            "route_conflict",
+            "store_unavailable",
+            "store_full",
+        ),
+    ),
+    Operation(
+        "get",
+        "/v1/routes/resolve",
+        "resolveRoute",
+        "routes",
+        "The route that serves a scope",
+        "",
+        ("!resource_kind", "!tenant_id", "!env", "?project_id", "!mode"),
+        answers={200: "route"},
+        errors=("invalid_id", "no_route_configured", "backend_refused_in_mode"),
+    ),
+    Operation(
+        "get",
+        "/v1/routes/{resource_kind}/{tenant_id}/{env}/{project_id}/{mode}",
+        "getRoute",
+        "routes",
+        "One route",
+        answers={200: "route"},
+        errors=("invalid_id", "route_not_found"),
+    ),
+    Operation(
+        "put",
+        "/v1/routes/{resource_kind}/{tenant_id}/{env}/{project_id}/{mode}",
+        "putRoute",
+        "routes",
+        "Change a route, or create it",
+        "With If-Match only if it is still at that revision.",
+        ("If-Match-Revision", "X-User-Id"),
+        "",
+        "route_change",
+        {200: "route", 201: "route"},
+        (
+            *BODY,
+            "invalid_id",
+            "invalid_route",
+            "unsupported_backend",
+            "backend_refused_in_mode!",
+            "route_conflict",
+            "route_not_found",
+            "store_unavailable",
+            "store_full",
+        ),
+    ),
+    Operation(
+        "delete",
+        "/v1/routes/{resource_kind}/{tenant_id}/{env}/{project_id}/{mode}",
+        "deleteRoute",
+        "routes",
+        "Remove a route; what is stored behind it stays",
+        "",
+        ("If-Match-Revision", "X-User-Id"),
+        answers={204: "nothing"},
+        errors=(
+            "invalid_id",
+            "route_not_found",
+            "route_conflict",
+            "store_unavailable",
+            "store_full",
+        ),
+    ),
+    Operation(
+        "get", "/healthz", "alive", "operation", "The process answers", answers={200: "object"}
+    ),
+    Operation(
+        "get",
+        "/readyz",
+        "ready",
+        "operation",
+        "Every backend in use is open",
+        answers={200: "readiness", 503: "readiness"},
+    ),
+    Operation(
+        "get", "/metrics", "metrics", "operation", "Prometheus metrics", answers={200: "metrics"}
+    ),
+)
+
+EVENT_EXAMPLE: dict[str, Any] = {
+    "event_type": "chat.message",
+    "payload": {"text": "hello"},
+}

@@ -1,0 +1,76 @@
+"""What the HTTP front is handed: the part of the service it calls.
+
+`eventspine.services.spine.Spine` has this shape; nothing in api/ needs more of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from eventspine.contracts.answers import Appended, EndReason, Head, Page, TailSlice
+from eventspine.contracts.context import RequestContext
+from eventspine.contracts.cursor import Cursor
+from eventspine.contracts.route import ResourceRoute, RouteKey, RouteSpec
+from eventspine.contracts.settings import Settings
+
+
+class Subscription(Protocol):
+    """A reader of one stream. `next` answers None when a heartbeat is due."""
+
+    @property
+    def ended(self) -> EndReason | None: ...
+    @property
+    def cursor(self) -> Cursor: ...
+    async def next(self) -> TailSlice | None: ...
+    async def aclose(self) -> None: ...
+
+
+class RouteService(Protocol):
+    def list(self) -> list[ResourceRoute]: ...
+    def get(self, key: RouteKey) -> ResourceRoute: ...
+    async def create(self, spec: RouteSpec, by: str | None = None) -> ResourceRoute: ...
+    async def update(
+        self, spec: RouteSpec, if_revision: int | None = None, by: str | None = None
+    ) -> ResourceRoute: ...
+    async def delete(
+        self, key: RouteKey, if_revision: int | None = None, by: str | None = None
+    ) -> None: ...
+    def get_route(
+        self, resource_kind: str, tenant_id: str, env: str, project_id: str, mode: str
+    ) -> ResourceRoute: ...
+
+
+class SpineService(Protocol):
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def routes(self) -> RouteService: ...
+    async def append_json(
+        self,
+        stream_id: str,
+        body: bytes,
+        context: RequestContext,
+        *,
+        ndjson: bool = False,
+        idempotency_key: str | None = None,
+        expected: str | None = None,
+    ) -> Appended: ...
+    async def list_after(
+        self,
+        stream_id: str,
+        after: str | None,
+        context: RequestContext,
+        *,
+        before: str | None = None,
+        limit: int | None = None,
+        wait_s: float = 0.0,
+    ) -> Page: ...
+    async def head(self, stream_id: str, context: RequestContext) -> Head: ...
+    async def subscribe(
+        self, stream_id: str, context: RequestContext, after: str | None = None
+    ) -> Subscription: ...
+    async def close_stream(self, stream_id: str, context: RequestContext) -> Head: ...
+    async def delete_stream(self, stream_id: str, context: RequestContext) -> None: ...
+    def statistics(self) -> Any: ...
+    def ready(self) -> Mapping[str, Any]: ...

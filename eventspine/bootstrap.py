@@ -1,0 +1,302 @@
+"""Putting the parts together: the one module that names adapters, and the supervisor tree.
+
+    eventspine                       one_for_one
+      backend filesystem:.           one_for_one; a failing disk is an outage, not a crash
+        store                        opens the root, commits until it fails or the process stops
+        passivation                  idle actors rest
+        heartbeats                   quiet readers get a sign of life
+      backend memory:default         …
+
+A backend is started when the first route leads to it. Stopping drains right to left: readers are
+told, accepted appends are committed, files are completed, the lock is released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+import anyio
+import anyio.to_thread
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from eventspine.actors.host import StreamHost
+from eventspine.actors.route import RouteActors
+from eventspine.adapters.filesystem.disk import Disk
+from eventspine.adapters.filesystem.doctor import Finding, examine
+from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
+from eventspine.adapters.filesystem.lock import RootLock
+from eventspine.adapters.filesystem.registry import FilesystemRegistryStore
+from eventspine.adapters.memory.event_stream import MemoryEventStreamStore
+from eventspine.contracts.backends import Backends
+from eventspine.contracts.errors import (
+    EventspineError,
+    InvalidRoute,
+    NoRouteConfigured,
+    RootInvalid,
+    UnsupportedBackend,
+)
+from eventspine.contracts.route import ResourceKind, ResourceRoute, RouteSpec
+from eventspine.contracts.settings import SETTINGS_FILE, LabSettings, Settings, load_settings
+from eventspine.contracts.stores import EventStreamStore
+from eventspine.runtime.child import ChildSpec
+from eventspine.runtime.supervisor import Supervisor
+from eventspine.services.routes import RouteService
+from eventspine.services.spine import Spine
+
+OUTAGE = (OSError, EventspineError)
+STORE_SHUTDOWN_S = 60.0
+
+
+class FilesystemConfig(BaseModel):
+    """`root`: a folder below the root of the installation; its own commit log lives there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    root: str = "."
+
+    @field_validator("root")
+    @classmethod
+    def _inside(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        if path.is_absolute() or ".." in path.parts or "\0" in value:
+            raise ValueError("must be a relative path below the root")
+        return str(path)
+
+
+class MemoryConfig(BaseModel):
+    """`name`: routes with the same name share one memory."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = "default"
+
+
+class ClosableStore(Protocol):
+    def close(self) -> None: ...
+
+
+CONFIGS: dict[tuple[str, str], type[BaseModel]] = {
+    (ResourceKind.EVENT_STREAM.value, "filesystem"): FilesystemConfig,
+    (ResourceKind.EVENT_STREAM.value, "memory"): MemoryConfig,
+}
+
+
+class StreamBackends(Backends[StreamHost]):
+    """Opens the backends of event streams, each once, as children of `supervisor`."""
+
+    def __init__(
+        self,
+        root: Path,
+        settings: Settings,
+        supervisor: Supervisor,
+        opened: Callable[[StreamHost], None],
+        disk: Disk,
+    ) -> None:
+        self._root = root
+        self._settings = settings
+        self._supervisor = supervisor
+        self._opened = opened
+        self._disk = disk
+        self._hosts: dict[str, StreamHost] = {}
+        self._opening = anyio.Lock()
+
+    def check(self, resource_kind: str, backend_type: str, config: dict[str, Any]) -> None:
+        self._config(resource_kind, backend_type, config)
+
+    async def open(self, route: ResourceRoute) -> StreamHost:
+        config = self._config(route.resource_kind.value, route.backend_type, route.config)
+        if isinstance(config, MemoryConfig):
+            name, make = f"memory:{config.name}", MemoryEventStreamStore
+        else:
+            assert isinstance(config, FilesystemConfig)
+            name, make = f"filesystem:{config.root}", partial(self._filesystem, config.root)
+        async with self._opening:
+            if name not in self._hosts:
+                self._hosts[name] = await self._start(name, make)
+        return self._hosts[name]
+
+    @staticmethod
+    def _config(resource_kind: str, backend_type: str, config: dict[str, Any]) -> BaseModel:
+        model = CONFIGS.get((resource_kind, backend_type.lower()))
+        if model is None:
+            supported = sorted(backend for kind, backend in CONFIGS if kind == resource_kind)
+            raise UnsupportedBackend(
+                backend_type, resource_kind=resource_kind, supported=supported
+            )
+        try:
+            return model.model_validate(config)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(["config", *map(str, first["loc"])])
+            raise InvalidRoute(f"{where}: {first['msg']}", field=where) from None
+
+    def _filesystem(self, folder: str) -> FilesystemEventStreamStore:
+        return FilesystemEventStreamStore.open(
+            self._root / folder, self._settings.storage, self._disk
+        )
+
+    async def _start(self, name: str, make: Callable[[], EventStreamStore]) -> StreamHost:
+        host = StreamHost(name, self._settings.limits)
+        children = (
+            ChildSpec("store", partial(_own_store, host, make), shutdown_s=STORE_SHUTDOWN_S),
+            ChildSpec("passivation", host.directory.passivate_idle),
+            ChildSpec("heartbeats", host.heartbeats),
+        )
+        tree = Supervisor(f"backend {name}", children, outage=OUTAGE)
+        await self._supervisor.start_child(tree.child_spec(shutdown_s=STORE_SHUTDOWN_S + 5))
+        self._opened(host)
+        return host
+
+
+async def _own_store(
+    host: StreamHost,
+    make: Callable[[], EventStreamStore],
+    *,
+    task_status: TaskStatus[None] = TASK_STATUS_IGNORED,
+) -> None:
+    """Open a store and serve it; close it whatever happens, so that it can be opened again."""
+    store = await anyio.to_thread.run_sync(make)
+    try:
+        await host.serve(store, task_status=task_status)
+    finally:
+        with anyio.CancelScope(shield=True):
+            close = getattr(store, "close", None)
+            if close is not None:
+                await anyio.to_thread.run_sync(close)
+
+
+# --- opening a root -------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def open_spine(
+    root: str | Path = "var",
+    *,
+    lab: bool = False,
+    settings: Settings | None = None,
+    disk: Disk | None = None,
+) -> AsyncIterator[Spine]:
+    """Open a root and own it until the block ends.
+
+    Args:
+        lab: write lab settings and routes first if the root has none (as `eventspine init`).
+        settings: instead of the root's settings.toml.
+
+    Raises:
+        RootLocked: another process has the root.
+        RootInvalid, SettingsInvalid: the root cannot be used as it is.
+    """
+    path, disk = Path(root), disk or Disk()
+    if lab:
+        await init_root(path)
+    if not path.is_dir():
+        raise RootInvalid(f"{path} is not a directory; make it with: eventspine init --root {path}")
+    settings = settings or load_settings(path)
+    lock = RootLock(path, disk)
+    try:
+        async with _running(path, settings, disk) as spine:
+            spine.announce = lock.announce
+            yield spine
+    finally:
+        lock.release()
+
+
+@asynccontextmanager
+async def _running(path: Path, settings: Settings, disk: Disk) -> AsyncIterator[Spine]:
+    supervisor = Supervisor("eventspine")
+    hosts: list[StreamHost] = []
+    backends = StreamBackends(path, settings, supervisor, hosts.append, disk)
+    routes = RouteService(FilesystemRegistryStore(path, disk), backends, settings.routing)
+    await routes.load()
+    actors = RouteActors(routes.find, backends)
+    spine = Spine(settings, routes, actors, hosts, supervisor.tree)
+    failure: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        try:
+            await tasks.start(supervisor.run)
+            await _open_all(routes, actors)
+            yield spine
+        except Exception as error:  # raised below, outside the group, which would wrap it
+            failure = error
+        finally:
+            spine.drain()
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def _open_all(routes: RouteService, actors: RouteActors[StreamHost]) -> None:
+    """Open what the routes lead to, so that recovery is done before the first request."""
+    for route in routes.list():
+        if route.resource_kind is ResourceKind.EVENT_STREAM:
+            await actors.resolve(route.key)
+
+
+async def init_root(root: Path) -> list[str]:
+    """Write lab settings and explicit lab routes where there are none. Returns what was written."""
+    written = []
+    root.mkdir(parents=True, exist_ok=True)
+    if not (root / SETTINGS_FILE).exists():
+        (root / SETTINGS_FILE).write_text(LAB_SETTINGS, encoding="utf-8")
+        written.append(str(root / SETTINGS_FILE))
+    settings = load_settings(root)
+    store = FilesystemRegistryStore(root)
+    routes = RouteService(store, _Checks(), settings.routing)
+    await routes.load()
+    if routes.revision == 0:
+        lab = settings.lab or LabSettings()
+        route = await routes.create(
+            RouteSpec(
+                resource_kind=ResourceKind.EVENT_STREAM,
+                backend_type="filesystem",
+                reason="written by eventspine init",
+                **lab.model_dump(),
+            ),
+            by="eventspine init",
+        )
+        written.append(f"{store.path}: route {'/'.join(route.key)} -> filesystem")
+    return written
+
+
+class _Checks(Backends[None]):
+    """Enough to validate routes of a root that is not open."""
+
+    def check(self, resource_kind: str, backend_type: str, config: dict[str, Any]) -> None:
+        StreamBackends._config(resource_kind, backend_type, config)
+
+    async def open(self, route: ResourceRoute) -> None:
+        raise NoRouteConfigured(route.resource_kind.value)
+
+
+async def examine_root(root: str | Path) -> list[Finding]:
+    """Check everything below a root that no process has open, and mend what recovery mends."""
+    path, disk = Path(root), Disk()
+    if not path.is_dir():
+        raise RootInvalid(f"{path} is not a directory")
+    settings = load_settings(path)
+    lock = RootLock(path, disk)
+    try:
+        return await anyio.to_thread.run_sync(examine, path, settings.storage, disk)
+    finally:
+        lock.release()
+
+
+LAB_SETTINGS = '''\
+# What the operator decides for this root. Every entry may be left out; unknown ones are refused.
+
+[lab]                       # the context of requests that state none; there is none outside lab
+tenant_id = "t_demo"
+env = "dev"
+mode = "lab"
+project_id = "default"
+
+[http]
+demo = true                 # the page at /demo
+cors_origins = []           # origins browsers may come from, e.g. ["https://app.example"]
+'''

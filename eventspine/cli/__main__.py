@@ -1,0 +1,5 @@
+"""`python -m eventspine.cli`."""
+
+from eventspine.cli.main import main
+
+main()

@@ -1,0 +1,85 @@
+"""What stream operations answer: stored lines as they lie, parsed only when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from eventspine.contracts.cursor import Cursor
+from eventspine.contracts.event import StreamEvent
+
+EndReason = Literal["closed", "deleted", "draining", "stalled", "reset"]
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The stored events of one append, in the order they were sent.
+
+    `lines[i]` is the stored JSON of event i and `cursors[i]` its position; an event that was
+    already there is answered as it was stored the first time and counted in `duplicates`.
+    """
+
+    lines: Sequence[bytes]
+    cursors: Sequence[Cursor]
+    head: Cursor
+    duplicates: int = 0
+
+    @property
+    def events(self) -> list[StreamEvent]:
+        return [StreamEvent.model_validate_json(line) for line in self.lines]
+
+    @property
+    def event_id(self) -> str:
+        """Id of the last event (FN-01)."""
+        return self.events[-1].event_id
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a stream stands. `earliest` is the position before its first event."""
+
+    cursor: Cursor
+    earliest: Cursor
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A run of stored events. Read on with `after=next`, or back with `before=previous`."""
+
+    lines: Sequence[bytes]
+    first: int
+    next: Cursor
+    head: Cursor
+    earliest: Cursor
+    closed: bool
+
+    @property
+    def events(self) -> list[StreamEvent]:
+        return [StreamEvent.model_validate_json(line) for line in self.lines]
+
+
+@dataclass(slots=True)
+class TailSlice:
+    """Stored events `first` … `first + len(lines) - 1` of one stream, shared by all its readers.
+
+    `frames` is a place for one encoding of the slice, made by whoever sends it first.
+    """
+
+    epoch: int
+    first: int
+    lines: Sequence[bytes]
+    frames: bytes | None = None
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.lines) - 1
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(self.epoch, self.last)
+
+    @property
+    def events(self) -> list[StreamEvent]:
+        return [StreamEvent.model_validate_json(line) for line in self.lines]

@@ -1,0 +1,306 @@
+"""The error tree, grouped by who must act.
+
+Job: every failure that leaves the product is one of these, with fields a program
+can read, a stable `code`, and the remedy in words.
+Rules: the HTTP layer alone knows status codes; a bug is an assertion, never one of these.
+Every refused or failed call says how it ended: `refused` (looked at, not done),
+`never_ran` (safe to retry as it is) or `unknown` (retry with the same event id).
+Source: DESIGN decisions 4 and 13, requirement R-20.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+Outcome = Literal["refused", "never_ran", "unknown"]
+
+
+class EventspineError(Exception):
+    """Root of the tree. `fields` are the machine-readable particulars of this occurrence."""
+
+    code: ClassVar[str] = "error"
+    title: ClassVar[str] = "The operation failed"
+    remedy: ClassVar[str] = ""
+    outcome: ClassVar[Outcome] = "refused"
+
+    def __init__(self, detail: str, /, **fields: object) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.fields = {name: value for name, value in fields.items() if value is not None}
+
+    def __getattr__(self, name: str) -> object:
+        fields = self.__dict__.get("fields", {})
+        if name in fields:
+            return fields[name]
+        raise AttributeError(f"{type(self).__name__} has no field {name!r}")
+
+
+# --- the caller must act -------------------------------------------------------------------
+
+
+class CallerError(EventspineError):
+    """What was asked is wrong; asking again unchanged gives the same answer."""
+
+
+class InvalidRequest(CallerError):
+    code = "invalid_request"
+    title = "The request is malformed"
+    remedy = "Correct the parameter named in `detail`."
+
+
+class InvalidJson(CallerError):
+    code = "invalid_json"
+    title = "The body is not JSON we can keep"
+    remedy = "Send UTF-8 JSON (RFC 8259) without NaN, infinities, lone surrogates or deep nesting."
+
+
+class InvalidEvent(CallerError):
+    code = "invalid_event"
+    title = "The event does not have the shape of an event"
+    remedy = "An event needs `event_type` (a string) and `payload` (an object); see the schema."
+
+
+class InvalidId(CallerError):
+    code = "invalid_id"
+    title = "An identifier is not usable"
+    remedy = "Ids are 1 to 255 bytes of UTF-8 without control characters."
+
+
+class InvalidCursor(CallerError):
+    code = "invalid_cursor"
+    title = "The position is neither a cursor nor an event id"
+    remedy = "Use a `cursor` or an `event_id` that this stream answered, or leave it out."
+
+
+class CursorGone(CallerError):
+    """Fields: `requested`, `earliest`, `latest` (cursors)."""
+
+    code = "cursor_gone"
+    title = "The position is not in this stream"
+    remedy = "Start again from `earliest`, or from `latest` for new events only."
+
+
+class ContextMissing(CallerError):
+    """Fields: `missing` (list of context field names)."""
+
+    code = "context_missing"
+    title = "The request context is incomplete"
+    remedy = "State tenant, env and mode (headers X-Tenant-Id, X-Env, X-Mode)."
+
+
+class ContextConflict(CallerError):
+    code = "context_conflict"
+    title = "Two statements of the request context disagree"
+    remedy = "Send each context value once, or the same value in both places."
+
+
+class ScopeMismatch(CallerError):
+    """Fields: `field`, `stated`, `expected`."""
+
+    code = "scope_mismatch"
+    title = "The event or stream belongs to another scope"
+    remedy = "Use the tenant, env, mode and project the stream was written with."
+
+
+class EventConflict(CallerError):
+    """Fields: `event_id`, `cursor` of the event that already has this id."""
+
+    code = "event_conflict"
+    title = "An event with this id and another body is already stored"
+    remedy = "Use a new event id for a new event; an id is spent once and for all."
+
+
+class PreconditionFailed(CallerError):
+    """Fields: `expected`, `current` (cursors)."""
+
+    code = "precondition_failed"
+    title = "The stream is not at the expected position"
+    remedy = "Read up to `current`, decide again, and append with `current` as the expectation."
+
+
+class StreamClosed(CallerError):
+    """Fields: `cursor` of the last event."""
+
+    code = "stream_closed"
+    title = "The stream is closed"
+    remedy = "A closed stream stays readable and never takes another event; use a new stream id."
+
+
+class StreamNotFound(CallerError):
+    code = "stream_not_found"
+    title = "Nothing was ever written to this stream"
+    remedy = "Check the stream id, tenant, env, project and surface."
+
+
+class TooLarge(CallerError):
+    """Fields: `limit` (name of the limit), `maximum`, `actual`."""
+
+    code = "too_large"
+    title = "The request is larger than a limit allows"
+    remedy = "Send less at once; the limit is named in `limit`."
+
+
+class RouteNotFound(CallerError):
+    code = "route_not_found"
+    title = "There is no such route"
+    remedy = "List the routes and use the id of one of them."
+
+
+class RouteConflict(CallerError):
+    """Fields: `revision` (current)."""
+
+    code = "route_conflict"
+    title = "The route exists already or has changed since it was read"
+    remedy = "Read the route again and send its current ETag in If-Match."
+
+
+class InvalidRoute(CallerError):
+    code = "invalid_route"
+    title = "The route is not valid"
+    remedy = "Correct the field named in `detail`."
+
+
+# --- the operator must act -----------------------------------------------------------------
+
+
+class OperatorError(EventspineError):
+    """The installation has to be changed by the people who run it."""
+
+
+class NoRouteConfigured(OperatorError, RuntimeError):
+    """R-01: the text is exactly `No route configured for {resource_kind}`."""
+
+    code = "no_route_configured"
+    title = "No route is configured for this kind of store"
+    remedy = "Create one: eventspine routes create, or POST /v1/routes."
+
+    def __init__(self, resource_kind: str, **fields: object) -> None:
+        super().__init__(
+            f"No route configured for {resource_kind}", resource_kind=resource_kind, **fields
+        )
+
+
+class UnsupportedBackend(OperatorError, RuntimeError):
+    """R-02: the text is exactly `Unsupported backend_type={backend_type}`."""
+
+    code = "unsupported_backend"
+    title = "This kind of store has no such backend"
+    remedy = "Use one of the backend types in `supported`."
+
+    def __init__(self, backend_type: str, **fields: object) -> None:
+        super().__init__(
+            f"Unsupported backend_type={backend_type}", backend_type=backend_type, **fields
+        )
+
+
+class BackendRefusedInMode(OperatorError):
+    """R-04, R-09: filesystem and memory are for lab unless the operator's settings say otherwise."""
+
+    code = "backend_refused_in_mode"
+    title = "The mode guard refuses this backend"
+    remedy = "Use a backend made for this mode, or name the mode in settings.toml."
+
+
+class RootLocked(OperatorError):
+    """Fields: `root`, `pid`, `url` (of the server that holds it, if it is one)."""
+
+    code = "root_locked"
+    title = "Another process owns this root"
+    remedy = "Talk to that process over HTTP, or stop it first: one process per root."
+
+
+class RootInvalid(OperatorError):
+    code = "root_invalid"
+    title = "The root directory cannot be used"
+    remedy = "Run eventspine doctor on it."
+
+
+class SettingsInvalid(OperatorError):
+    code = "settings_invalid"
+    title = "The settings file is not valid"
+    remedy = "Correct the entry named in `detail`; eventspine init --print shows the defaults."
+
+
+# --- the backend failed --------------------------------------------------------------------
+
+
+class BackendError(EventspineError):
+    """The place where the bytes live did not do its part."""
+
+
+class StoreUnavailable(BackendError):
+    """Fields: `retry_after_s`."""
+
+    code = "store_unavailable"
+    title = "The store cannot be reached right now"
+    remedy = "Try again after `retry_after_s`; nothing of this request was stored."
+    outcome = "never_ran"
+
+
+class OutcomeUnknown(BackendError):
+    code = "outcome_unknown"
+    title = "The store failed while the events were on their way"
+    remedy = "Send the same events with the same event ids again: stored ones are recognised."
+    outcome = "unknown"
+
+
+class StoreFull(BackendError):
+    code = "store_full"
+    title = "The disk is full"
+    remedy = "Reads go on; appends resume by themselves once there is space."
+    outcome = "never_ran"
+
+
+class StoreCorrupt(BackendError):
+    """Fields: `path`, `found`."""
+
+    code = "store_corrupt"
+    title = "Stored bytes failed their checksum and are quarantined"
+    remedy = "Run eventspine doctor; the bytes are kept, other streams are not affected."
+
+
+# --- the owner is closed or busy -----------------------------------------------------------
+
+
+class OwnerError(EventspineError):
+    """The actor that owns the key did not take the call."""
+
+    outcome = "never_ran"
+
+
+class Overloaded(OwnerError):
+    """Fields: `limit`, `maximum`, `retry_after_s`."""
+
+    code = "overloaded"
+    title = "Too many callers are waiting"
+    remedy = "Try again after `retry_after_s`."
+
+
+class DeadlineExceeded(OwnerError):
+    """The call was still waiting for its turn when its deadline passed; it never ran."""
+
+    code = "deadline_exceeded"
+    title = "The deadline passed before the call had its turn"
+    remedy = "Try again, or with a longer deadline."
+
+
+class Quarantined(OwnerError):
+    """Fields: `key`, `cause`, `retry_after_s`."""
+
+    code = "quarantined"
+    title = "This key failed too often and rests for a while"
+    remedy = "Try again after `retry_after_s`; the cause is in the log and in `cause`."
+
+
+class Draining(OwnerError):
+    code = "draining"
+    title = "The process is stopping"
+    remedy = "Connect again; another process takes over."
+
+
+class Deadlock(OwnerError):
+    """Fields: `cycle` (list of keys, first equals last)."""
+
+    code = "deadlock"
+    title = "The call would wait for itself"
+    remedy = "A turn must not ask a key that is waiting for it; the cycle is in `cycle`."

@@ -1,0 +1,53 @@
+"""Every limit of the product: its name, its default, and the error that names it.
+
+An operator changes one in settings.toml under `[limits]`; FORMATS and PROTOCOL document them from
+this model. Sizes are bytes, times are seconds, counts are counts.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Limits(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # what one request may hold: TooLarge
+    body_bytes_max: int = Field(8 * 1024 * 1024, ge=1024, description="One request body.")
+    event_bytes_max: int = Field(1024 * 1024, ge=256, description="One event as stored.")
+    batch_events_max: int = Field(10_000, ge=1, description="Events in one append.")
+
+    # what one answer may hold: silently lowered, the page says where to go on
+    page_events_max: int = Field(10_000, ge=1, description="Largest `limit` of a page.")
+    page_events_default: int = Field(100, ge=1, description="`limit` when none is asked for.")
+    page_bytes_max: int = Field(8 * 1024 * 1024, ge=1024, description="Bytes of one page.")
+
+    # waiting: Overloaded, DeadlineExceeded
+    turn_waiters_max: int = Field(1024, ge=1, description="Callers waiting for one actor.")
+    turn_wait_s_max: float = Field(10.0, gt=0, description="How long a caller waits for its turn.")
+    commit_bytes_waiting_max: int = Field(
+        64 * 1024 * 1024, ge=1024, description="Bytes waiting for the disk, all streams together."
+    )
+    long_poll_s_max: float = Field(60.0, ge=0, description="Largest `wait` of a long-poll.")
+    long_polls_max: int = Field(10_000, ge=1, description="Long-polls waiting at once.")
+
+    # readers
+    subscribers_max: int = Field(20_000, ge=1, description="Live readers at once.")
+    heartbeat_s: float = Field(10.0, gt=0, le=15, description="A comment on a quiet SSE line.")
+    reader_stall_s_max: float = Field(
+        60.0, gt=0, description="A reader that takes nothing for so long is sent away."
+    )
+    reader_lag_bytes_max: int = Field(
+        256 * 1024, ge=1024, description="Bytes on their way to one reader before it has to take."
+    )
+    multiplex_streams_max: int = Field(16, ge=1, le=16, description="Streams on one connection.")
+
+    # actors
+    cells_max: int = Field(1_000_000, ge=1, description="Active actors before the oldest rest.")
+    cell_idle_s_max: float = Field(300.0, gt=0, description="An actor unused so long rests.")
+
+    # connections: closed, 408 or 431
+    header_s_max: float = Field(10.0, gt=0, description="From the first byte to the last header.")
+    body_stall_s_max: float = Field(15.0, gt=0, description="Between two pieces of a body.")
+    body_s_max: float = Field(120.0, gt=0, description="A whole body.")
+    drain_s_max: float = Field(10.0, gt=0, description="A graceful stop.")

@@ -1,0 +1,84 @@
+"""ResourceRoute: which backend holds one kind of store for one scope. Source: FLD-08 … FLD-18."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from eventspine.contracts.context import DEFAULT_PROJECT
+from eventspine.contracts.ids import checked_id
+
+
+class ResourceKind(StrEnum):
+    """The ten kinds of store (KIND-01 … KIND-10)."""
+
+    EVENT_STREAM = "event_stream"
+    EVENT_SPINE = "event_spine"
+    TABULAR_STORE = "tabular_store"
+    OBJECT_STORE = "object_store"
+    METRICS_STORE = "metrics_store"
+    MEMORY_STORE = "memory_store"
+    BUDGET_STORE = "budget_store"
+    ANALYTICS_STORE = "analytics_store"
+    VECTOR_STORE = "vector_store"
+    ROUTING_REGISTRY_STORE = "routing_registry_store"
+
+
+LAB_MODE = "lab"
+LAB_BACKENDS = frozenset(["filesystem", "memory"])
+
+
+class RouteKey(NamedTuple):
+    """What a route is found by (D3: mode is part of the key)."""
+
+    resource_kind: str
+    tenant_id: str
+    env: str
+    project_id: str
+    mode: str
+
+
+class RouteSpec(BaseModel):
+    """A route as an operator writes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    resource_kind: ResourceKind
+    tenant_id: str
+    env: str
+    mode: str
+    project_id: str = DEFAULT_PROJECT
+    backend_type: str = Field(min_length=1, max_length=64)
+    config: dict[str, Any] = Field(default_factory=dict)
+    reason: str | None = Field(None, max_length=1000)
+
+    @field_validator("tenant_id", "env", "mode", "project_id")
+    @classmethod
+    def _usable(cls, value: str, info: object) -> str:
+        return checked_id(value, str(getattr(info, "field_name", "value")))
+
+    @field_validator("backend_type")
+    @classmethod
+    def _lower(cls, value: str) -> str:
+        return value.lower()  # R-10: compared in lower case, so kept in lower case
+
+    @property
+    def key(self) -> RouteKey:
+        return RouteKey(
+            self.resource_kind.value, self.tenant_id, self.env, self.project_id, self.mode
+        )
+
+
+class ResourceRoute(RouteSpec):
+    """A route as the registry keeps it. `revision` is the registry's, and grows with each change."""
+
+    revision: int = Field(ge=1)
+    updated_at: datetime
+    updated_by: str | None = None
+
+    @property
+    def etag(self) -> str:
+        return f'"{self.revision}"'

@@ -1,0 +1,315 @@
+"""Spine: what a program calls. The same operations for an embedding process and the HTTP front.
+
+Every operation takes a RequestContext (R-08). The route of its scope is resolved once and kept
+until the registry changes it; after that an operation costs a dictionary look-up to get to its
+actor. Source: DESIGN decisions 7, 8, 10; FN-01, FN-02.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from eventspine.actors.append import EMPTY, Stamp, check_stated
+from eventspine.actors.host import Request, StreamHost
+from eventspine.actors.lookup import position
+from eventspine.actors.page import page_after, page_before
+from eventspine.actors.route import RouteActors
+from eventspine.actors.stream import check_mode
+from eventspine.actors.subscription import Subscription
+from eventspine.contracts.answers import Appended, Head, Page
+from eventspine.contracts.context import RequestContext, Scope
+from eventspine.contracts.cursor import Cursor
+from eventspine.contracts.errors import InvalidEvent, InvalidRequest, Overloaded, TooLarge
+from eventspine.contracts.event import NewEvent, StreamEvent
+from eventspine.contracts.ids import checked_id, path_segment
+from eventspine.contracts.route import ResourceKind, RouteKey
+from eventspine.contracts.settings import Settings
+from eventspine.contracts.wire import Draft, WallClock, draft_of, encode_json, parse_body
+from eventspine.runtime.tree import SupervisorTree
+from eventspine.services.routes import RouteService
+from eventspine.services.statistics import SpineStatistics
+
+Event = NewEvent | StreamEvent | Mapping[str, Any]
+_METADATA = ("request_id", "trace_id", "user_id", "surface_id", "run_id", "app_id", "actor_type")
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A scope bound to the backend its route leads to, with what all its events have in common."""
+
+    host: StreamHost
+    prefix: str
+    routing: Mapping[str, str]
+    routing_json: bytes
+
+
+class Spine:
+    """All streams of one root. Made by `eventspine.open`; lives inside its `async with`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        routes: RouteService,
+        actors: RouteActors[StreamHost],
+        hosts: Sequence[StreamHost],
+        tree: Callable[[], SupervisorTree],
+    ) -> None:
+        self.settings = settings
+        self.routes = routes
+        self._limits = settings.limits
+        self._actors = actors
+        self._bindings: dict[Scope, Binding] = {}
+        self._clock = WallClock()
+        self._hosts = hosts
+        self.tree = tree
+        self.announce: Callable[[str | None], None] = lambda url: None
+        self._draining = False
+        routes.on_change(self._route_changed)
+
+    # --- append ---
+
+    async def append(
+        self,
+        stream_id: str,
+        event: Event,
+        context: RequestContext,
+        *,
+        expected: str | None = None,
+    ) -> Appended:
+        """Append one event; answered when it is on disk. See append_batch."""
+        return await self._append(stream_id, [_draft(event)], context, expected)
+
+    async def append_batch(
+        self,
+        stream_id: str,
+        events: Sequence[Event],
+        context: RequestContext,
+        *,
+        expected: str | None = None,
+    ) -> Appended:
+        """Append events in this order, all of them or none; answered when they are on disk.
+
+        Args:
+            expected: the cursor the stream must be at, or "0" for a stream without events.
+
+        Raises:
+            ScopeMismatch: an event says it belongs elsewhere.
+            EventConflict: an event id is taken by another event.
+            PreconditionFailed, StreamClosed, TooLarge, InvalidEvent: nothing was stored.
+            OutcomeUnknown: the backend failed on the way; send the same event ids again.
+        """
+        return await self._append(stream_id, [_draft(event) for event in events], context, expected)
+
+    async def append_json(
+        self,
+        stream_id: str,
+        body: bytes,
+        context: RequestContext,
+        *,
+        ndjson: bool = False,
+        idempotency_key: str | None = None,
+        expected: str | None = None,
+    ) -> Appended:
+        """Append what a body holds: one event, an array, or NDJSON. Parsed once, here.
+
+        Args:
+            idempotency_key: makes the ids of events that state none, so that sending the same
+                body with the same key again stores nothing twice.
+        """
+        drafts = parse_body(body, ndjson=ndjson)
+        if idempotency_key is not None:
+            _name_events(drafts, idempotency_key)
+        return await self._append(stream_id, drafts, context, expected)
+
+    async def _append(
+        self, stream_id: str, drafts: list[Draft], context: RequestContext, expected: str | None
+    ) -> Appended:
+        if len(drafts) != 1:
+            self._check_batch(drafts)
+        scope = context.scope
+        binding = self._bindings.get(scope) or await self._bind(scope)
+        metadata, metadata_json = _metadata_of(context)
+        for draft in drafts:
+            if draft.stream_id or draft.routing or draft.metadata:
+                check_stated(draft, stream_id, binding.routing, {**metadata, **binding.routing})
+        unix_ms, ts = self._clock.read()
+        stamp = Stamp(context.mode, metadata_json, metadata, unix_ms, ts)
+        request = Request(drafts, stamp, _address(stream_id, binding.routing_json), _expected(expected))
+        return await binding.host.append(binding.prefix + _segment(stream_id), request)
+
+    def _check_batch(self, drafts: Sequence[Draft]) -> None:
+        if not drafts:
+            raise InvalidEvent("there is no event in the request")
+        if len(drafts) > self._limits.batch_events_max:
+            raise TooLarge(
+                f"{len(drafts)} events at once, more than {self._limits.batch_events_max}",
+                limit="batch_events_max",
+                maximum=self._limits.batch_events_max,
+                actual=len(drafts),
+            )
+
+    # --- read ---
+
+    async def list_after(
+        self,
+        stream_id: str,
+        after: str | None,
+        context: RequestContext,
+        *,
+        before: str | None = None,
+        limit: int | None = None,
+        wait_s: float = 0.0,
+    ) -> Page:
+        """A page of events, always in ascending order; costs the same anywhere in the stream.
+
+        Args:
+            after: a cursor, an event id, "latest", or None for the start.
+            before: page backwards: the last `limit` events before this position.
+            limit: at most so many events; lowered to the operator's maximum.
+            wait_s: with nothing there yet, wait so long for the first event.
+
+        Raises:
+            CursorGone: the position is not in this stream. Never a silent start from elsewhere.
+        """
+        limit = self._limits.page_events_default if limit is None else limit
+        if limit < 1:
+            raise InvalidRequest("limit must be at least 1")
+        limit = min(limit, self._limits.page_events_max)
+        host, key = await self._locate(stream_id, context)
+        if before is not None:
+            return await page_before(host, key, context.mode, before, after, limit)
+        if wait_s > 0 and host.long_polls >= self._limits.long_polls_max:
+            self._refuse_more("long_polls_max", self._limits.long_polls_max)
+        wait_s = min(wait_s, self._limits.long_poll_s_max)
+        return await page_after(host, key, context.mode, after, limit, wait_s)
+
+    async def head(self, stream_id: str, context: RequestContext) -> Head:
+        """Where the stream stands. A stream nobody wrote to stands at sequence 0."""
+        host, key = await self._locate(stream_id, context)
+        actor = await host.actor(key)
+        check_mode(actor, context.mode)
+        return Head(actor.head, actor.earliest, actor.closed)
+
+    async def subscribe(
+        self, stream_id: str, context: RequestContext, after: str | None = None
+    ) -> Subscription:
+        """History after a position, then live. Use it as `async with await spine.subscribe(…)`."""
+        host, key = await self._locate(stream_id, context)
+        if len(host.readers) >= self._limits.subscribers_max:
+            self._refuse_more("subscribers_max", self._limits.subscribers_max)
+        actor = await host.actor(key)
+        check_mode(actor, context.mode)
+        sequence = await position(host, actor, after)
+        return Subscription(host, actor, context.mode, sequence)
+
+    @staticmethod
+    def _refuse_more(limit: str, maximum: int) -> None:
+        raise Overloaded(
+            f"{maximum} are waiting already", limit=limit, maximum=maximum, retry_after_s=5
+        )
+
+    # --- end ---
+
+    async def close_stream(self, stream_id: str, context: RequestContext) -> Head:
+        """End of stream: it takes no further event, stays readable, and its readers end."""
+        host, key = await self._locate(stream_id, context)
+        return await host.close_stream(key, context.mode)
+
+    async def delete_stream(self, stream_id: str, context: RequestContext) -> None:
+        """Delete every event of the stream. Its cursors are gone for ever; its id is free."""
+        host, key = await self._locate(stream_id, context)
+        await host.delete_stream(key, context.mode)
+
+    # --- the whole ---
+
+    def drain(self) -> None:
+        """Begin to stop: nothing new is taken, readers are told, accepted appends finish."""
+        self._draining = True
+        for host in self._hosts:
+            host.drain()
+
+    def ready(self) -> dict[str, Any]:
+        """Whether every backend in use is open: `{"ready": …, "checks": {name: {ok, detail}}}`."""
+        checks = {
+            host.name: {"ok": host.store is not None, "detail": host.outage or "open"}
+            for host in sorted(self._hosts, key=lambda host: host.name)
+        }
+        if self._draining:
+            checks["process"] = {"ok": False, "detail": "draining"}
+        return {"ready": all(check["ok"] for check in checks.values()), "checks": checks}
+
+    def statistics(self) -> SpineStatistics:
+        return SpineStatistics.of(self._hosts, self.routes.list())
+
+    # --- routes to actors ---
+
+    async def _locate(self, stream_id: str, context: RequestContext) -> tuple[StreamHost, str]:
+        scope = context.scope
+        binding = self._bindings.get(scope) or await self._bind(scope)
+        return binding.host, binding.prefix + _segment(stream_id)
+
+    async def _bind(self, scope: Scope) -> Binding:
+        kind = ResourceKind.EVENT_STREAM.value
+        self.routes.get_route(kind, scope.tenant_id, scope.env, scope.project_id, scope.mode)
+        owner = await self._actors.resolve(
+            RouteKey(kind, scope.tenant_id, scope.env, scope.project_id, scope.mode)
+        )
+        routing = {
+            "tenant_id": scope.tenant_id,
+            "env": scope.env,
+            "mode": scope.mode,
+            "project_id": scope.project_id,
+        }
+        binding = Binding(owner.handle, f"{kind}/{scope.path}/", routing, encode_json(routing))
+        if len(self._bindings) >= 100_000:
+            self._bindings.clear()  # scopes are few; this bounds a client that invents surfaces
+        self._bindings[scope] = binding
+        return binding
+
+    async def _route_changed(self, key: RouteKey) -> None:
+        await self._actors.changed(key)
+        self._bindings.clear()
+
+
+def _draft(event: Event) -> Draft:
+    if isinstance(event, NewEvent | StreamEvent):
+        event = event.model_dump(mode="python", exclude_none=True, exclude={"sequence", "cursor"})
+    return draft_of(event)
+
+
+def _name_events(drafts: Sequence[Draft], idempotency_key: str) -> None:
+    checked_id(idempotency_key, "Idempotency-Key")
+    for n, draft in enumerate(drafts):
+        if draft.event_id is None:
+            digest = hashlib.sha256(f"{n}:{idempotency_key}".encode()).hexdigest()
+            draft.event_id = f"idem-{digest[:40]}"
+
+
+def _expected(text: str | None) -> Cursor | None:
+    if text is None:
+        return None
+    return EMPTY if text == "0" else Cursor.parse(text)
+
+
+@lru_cache(maxsize=65_536)
+def _segment(stream_id: str) -> str:
+    return path_segment(checked_id(stream_id, "stream_id"))
+
+
+@lru_cache(maxsize=65_536)
+def _address(stream_id: str, routing_json: bytes) -> bytes:
+    return b'"stream_id":%b,"routing":%b,' % (encode_json(stream_id), routing_json)
+
+
+def _metadata_of(context: RequestContext) -> tuple[dict[str, str], bytes]:
+    """What a context says of its events, as values and as JSON. Kept on the context itself."""
+    cached = context.__dict__.get("_metadata")
+    if cached is None:
+        values = {name: getattr(context, name) for name in _METADATA if getattr(context, name)}
+        cached = (values, encode_json(values))
+        context.__dict__["_metadata"] = cached
+    return cached  # type: ignore[no-any-return]

@@ -1,0 +1,55 @@
+"""Numbers of a running spine: what an operator watches, as frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from eventspine.actors.host import StreamHost
+from eventspine.contracts.route import ResourceRoute
+from eventspine.contracts.stores import StoreStatistics
+from eventspine.runtime.statistics import DirectoryStatistics
+from eventspine.runtime.writer import WriterStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatistics:
+    """One open backend. `writer` and `store` are None while it is not open."""
+
+    name: str
+    up: bool
+    cells: DirectoryStatistics
+    writer: WriterStatistics | None
+    store: StoreStatistics | None
+    readers: int
+    long_polls: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpineStatistics:
+    hosts: tuple[HostStatistics, ...] = ()
+    routes: int = 0
+    routes_by_backend: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, hosts: Iterable[StreamHost], routes: Iterable[ResourceRoute]) -> SpineStatistics:
+        by_backend: dict[str, int] = {}
+        for route in routes:
+            by_backend[route.backend_type] = by_backend.get(route.backend_type, 0) + 1
+        return cls(
+            tuple(_host(host) for host in sorted(hosts, key=lambda host: host.name)),
+            sum(by_backend.values()),
+            by_backend,
+        )
+
+
+def _host(host: StreamHost) -> HostStatistics:
+    return HostStatistics(
+        host.name,
+        host.store is not None,
+        host.directory.statistics(),
+        host.writer.statistics() if host.writer else None,
+        host.store.statistics() if host.store else None,
+        len(host.readers),
+        host.long_polls,
+    )

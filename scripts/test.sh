@@ -1,0 +1,32 @@
+#!/bin/sh
+# Every check, each with its time, then every test but the torture. A failed
+# check does not stop the rest: one run tells all there is to tell.
+set -u
+cd "$(dirname "$0")/.."
+PATH=$PWD/.venv/bin:$PATH
+export PATH
+
+summary=
+failed=
+step() {
+    name=$1
+    shift
+    started=$(date +%s)
+    if "$@"; then word=ok; else word=FAILED failed="$failed $name"; fi
+    summary="$summary$(printf '%-10s %-7s %4s s' "$name" "$word" "$(($(date +%s) - started))")
+"
+}
+
+step format ruff format --check --quiet --output-format concise .
+step lint ruff check --quiet --output-format concise .
+step types mypy --no-error-summary
+step layers lint-imports --no-logo
+step spelling codespell
+step packages deptry --no-ansi .
+printf '\n%s\n' "$summary"
+
+pytest -m 'not torture' "$@" || failed="$failed tests"
+if [ -n "$failed" ]; then
+    echo "failed:$failed" >&2
+    exit 1
+fi
