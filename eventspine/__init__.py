@@ -1,9 +1,10 @@
 """eventspine: durable, ordered event streams for many tenants, in your process or over HTTP.
 
     async with eventspine.open("var", lab=True) as spine:
-        await spine.append("thread_1", {"event_type": "chat.message", "payload": {"text": "hi"}}, ctx)
+        await spine.append("thread_1", {"event_type": "note", "payload": {"text": "hi"}}, context)
 """
 
+from eventspine.blocking import BlockingSpine, open_blocking
 from eventspine.bootstrap import init_root as init
 from eventspine.bootstrap import open_spine as open
 from eventspine.contracts.answers import Appended, Head, Page, TailSlice
@@ -16,6 +17,7 @@ from eventspine.services.spine import Spine
 __version__ = "0.1.0"
 __all__ = [
     "Appended",
+    "BlockingSpine",
     "Cursor",
     "EventMetadata",
     "EventRouting",
@@ -29,4 +31,5 @@ __all__ = [
     "TailSlice",
     "init",
     "open",
+    "open_blocking",
 ]

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -77,10 +77,6 @@ class MemoryConfig(BaseModel):
     name: str = "default"
 
 
-class ClosableStore(Protocol):
-    def close(self) -> None: ...
-
-
 CONFIGS: dict[tuple[str, str], type[BaseModel]] = {
     (ResourceKind.EVENT_STREAM.value, "filesystem"): FilesystemConfig,
     (ResourceKind.EVENT_STREAM.value, "memory"): MemoryConfig,
@@ -111,6 +107,7 @@ class StreamBackends(Backends[StreamHost]):
 
     async def open(self, route: ResourceRoute) -> StreamHost:
         config = self._config(route.resource_kind.value, route.backend_type, route.config)
+        make: Callable[[], EventStreamStore]
         if isinstance(config, MemoryConfig):
             name, make = f"memory:{config.name}", MemoryEventStreamStore
         else:
@@ -166,9 +163,7 @@ async def _own_store(
         await host.serve(store, task_status=task_status)
     finally:
         with anyio.CancelScope(shield=True):
-            close = getattr(store, "close", None)
-            if close is not None:
-                await anyio.to_thread.run_sync(close)
+            await anyio.to_thread.run_sync(store.close)
 
 
 # --- opening a root -------------------------------------------------------------------------
@@ -195,7 +190,7 @@ async def open_spine(
     path, disk = Path(root), disk or Disk()
     if lab:
         await init_root(path)
-    if not path.is_dir():
+    if not path.is_dir():  # noqa: ASYNC240 - once, before anything runs
         raise RootInvalid(f"{path} is not a directory; make it with: eventspine init --root {path}")
     settings = settings or load_settings(path)
     lock = RootLock(path, disk)

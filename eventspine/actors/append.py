@@ -7,6 +7,7 @@ already there is answered again, closed stream or not), closed, expected positio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from eventspine.contracts.cursor import Cursor
@@ -19,7 +20,14 @@ from eventspine.contracts.errors import (
     TooLarge,
 )
 from eventspine.contracts.event_id import new_event_id
-from eventspine.contracts.wire import Draft, encode_json, parse_line, says_the_same, stored_line
+from eventspine.contracts.wire import (
+    STORED_LINE,
+    Draft,
+    encode_json,
+    json_inside,
+    parse_line,
+    says_the_same,
+)
 
 EMPTY = Cursor(0, 0)
 
@@ -44,15 +52,12 @@ class Position(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """`lines` are new, numbered from the position on; `answers` are all, in the order sent."""
+    """`lines` are new, numbered from the position on; `answers` and their sequences are all."""
 
     lines: list[bytes]
-    answers: list[tuple[int, bytes]]
+    answers: list[bytes]
+    sequences: list[int]
     new_ids: list[tuple[str, int]]
-
-    @property
-    def duplicates(self) -> int:
-        return len(self.answers) - len(self.lines)
 
 
 Known = Mapping[str, tuple[int, bytes]]
@@ -78,9 +83,8 @@ def decide(
     """
     if at.mode is not None and at.mode != stamp.mode:
         _mismatch("mode", stamp.mode, at.mode)
-    lines: list[bytes] = []
-    answers: list[tuple[int, bytes]] = []
-    new_ids: list[tuple[str, int]] = []
+    decision = Decision([], [], [], [])
+    lines, answers, sequences, new_ids = decision
     sequence = at.sequence
     for draft in drafts:
         event_id = draft.event_id
@@ -88,7 +92,8 @@ def decide(
             stored = known.get(event_id) or _among(new_ids, lines, at.sequence, event_id)
             if stored is not None:
                 _check_same(draft, event_id, at.epoch, stored)
-                answers.append(stored)
+                sequences.append(stored[0])
+                answers.append(stored[1])
                 continue
             new_ids.append((event_id, sequence + 1))
         sequence += 1
@@ -96,27 +101,33 @@ def decide(
         if len(line) > event_bytes_max:
             _refuse_size(len(line), event_bytes_max)
         lines.append(line)
-        answers.append((sequence, line))
-    if lines:
+        answers.append(line)
+        sequences.append(sequence)
+    if lines and (at.closed or expected is not None):
         _check_open(at, expected)
-    return Decision(lines, answers, new_ids)
+    return decision
 
 
 def _line(epoch: int, sequence: int, draft: Draft, stamp: Stamp, address: bytes) -> bytes:
-    if draft.event_id is None:
-        event_id = f'"{new_event_id(stamp.unix_ms, sequence)}"'.encode()
-    else:
-        event_id = encode_json(draft.event_id)
-    ts = stamp.ts if draft.ts is None else encode_json(draft.ts)[1:-1]
     metadata = stamp.metadata
     if draft.metadata:
         metadata = encode_json({**draft.metadata, **stamp.metadata_values})
-    middle = b'"event_type":%b,%b"metadata":%b,' % (
-        encode_json(draft.event_type),
+    return STORED_LINE % (
+        sequence,
+        epoch,
+        sequence,
+        new_event_id(stamp.unix_ms, sequence)
+        if draft.event_id is None
+        else json_inside(draft.event_id),
+        stamp.ts if draft.ts is None else encode_json(draft.ts)[1:-1],
+        _event_type(draft.event_type),
         address,
         metadata,
+        draft.payload,
     )
-    return stored_line(epoch, sequence, event_id, ts, middle, bytes(draft.payload))
+
+
+_event_type = lru_cache(maxsize=4096)(encode_json)
 
 
 def _among(

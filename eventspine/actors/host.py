@@ -63,6 +63,7 @@ class StreamHost:
             self._activate,
             may_passivate=StreamActor.may_rest,
             on_passivate=_abandon,
+            on_reset=_abandon,
             limits=DirectoryLimits(
                 waiters_max=limits.turn_waiters_max,
                 turn_wait_s=limits.turn_wait_s_max,
@@ -91,7 +92,8 @@ class StreamHost:
             raise
         finally:
             self.store = None
-            self.directory.reset_all(self.outage or "the backend was closed")
+            if self.outage:
+                self.directory.reset_all(self.outage)
 
     def drain(self) -> None:
         """Take nothing new and end every reader. What was accepted is still committed."""
@@ -137,18 +139,21 @@ class StreamHost:
 
     async def append(self, key: str, request: Request) -> Appended:
         """Append drafts, all or none, and answer when they are durable."""
-        actor = self.directory.live(key)
-        if actor is None or needs_lookup(actor, request.drafts):
+        live = self.directory.live(key)
+        if live is None or needs_lookup(live, request.drafts):
             actor, decision, commit = await self.directory.turn(
                 key, lambda owner: self._in_turn(owner, request)
             )
         else:
-            decision, commit = self._decide(actor, request, NOTHING)
-        if commit is not None:
-            await commit.ticket
+            actor, (decision, commit) = live, self._decide(live, request, NOTHING)
+        if commit is None:
+            await self._durable(actor, max(decision.sequences))
+            head = actor.head
         else:
-            await self._durable(actor, max(sequence for sequence, _ in decision.answers))
-        return _appended(actor, commit, decision)
+            await commit.ticket
+            head = Cursor(commit.epoch, max(commit.last, actor.committed))
+        duplicates = len(decision.answers) - len(decision.lines)
+        return Appended(decision.answers, decision.sequences, head, duplicates)
 
     async def _in_turn(
         self, actor: StreamActor, request: Request
@@ -228,11 +233,3 @@ def _check_written(actor: StreamActor, mode: str) -> None:
     check_mode(actor, mode)
     if actor.sequence == 0:
         raise StreamNotFound("nothing was ever written to this stream")
-
-
-def _appended(actor: StreamActor, commit: Commit | None, decision: Decision) -> Appended:
-    epoch = commit.epoch if commit else actor.epoch
-    last = max(commit.last, actor.committed) if commit else actor.committed
-    cursors = [Cursor(epoch, sequence) for sequence, _ in decision.answers]
-    lines = [line for _, line in decision.answers]
-    return Appended(lines, cursors, Cursor(epoch, last), decision.duplicates)

@@ -44,7 +44,7 @@ class Reader:
 class Commit(StreamCommit):
     """A change on its way to the disk, and who waits for it."""
 
-    __slots__ = ("actor", "size", "ticket", "waiting")
+    __slots__ = ("actor", "last", "size", "ticket", "waiting")
 
     def __init__(
         self,
@@ -61,20 +61,20 @@ class Commit(StreamCommit):
         self.lines = lines
         self.kind = kind
         self.actor = actor
+        self.last = first_sequence + len(lines) - 1
         self.size = len(lines[0]) if len(lines) == 1 else sum(map(len, lines))
         self.ticket = ticket
         self.waiting: list[Ticket[None]] | None = None
 
-    @property
-    def last(self) -> int:
-        return self.first_sequence + len(self.lines) - 1
-
     def settle(self, error: BaseException | None) -> None:
         """Called once, on the loop, when the writer is done with this commit."""
         self.actor.settled(self, error)
-        self._answer(self.ticket, error)
-        for ticket in self.waiting or ():
-            self._answer(ticket, error)
+        ticket = self.ticket
+        if error is None and self.waiting is None and not ticket.done():
+            ticket.set_result(None)
+            return
+        for each in (ticket, *(self.waiting or ())):
+            self._answer(each, error)
 
     def also_tell(self, ticket: Ticket[None]) -> None:
         """Settle this ticket too."""
@@ -211,7 +211,7 @@ class StreamActor:
             self._trim()
 
     def _trim(self) -> None:
-        """Cut the tail in half once it is twice as long as it should be, so each line moves once."""
+        """Cut the tail in half when it is twice as long as it should be: each line moves once."""
         tail = self.tail
         if tail is None:
             return

@@ -94,6 +94,8 @@ class ContextReader:
 
     def _build(self, *values: str | None) -> RequestContext:
         stated = dict(zip(HEADERS, values, strict=False))
+        if stated["surface_id"] is not None:
+            checked_id(stated["surface_id"], "surface_id")  # stated and empty is not left out
         lab = self._settings.lab
         use_lab = lab is not None and stated["mode"] in (None, lab.mode)
         defaults = lab.model_dump() if lab is not None and use_lab else None

@@ -189,6 +189,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "",
         ("?resource_kind", "?tenant_id", "?env", "?project_id", "?mode"),
         answers={200: "routes"},
+        errors=("invalid_id",),
     ),
     Operation(
         "post",

@@ -13,6 +13,7 @@ where headers and body of a small request are both here and no task has been mad
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from uvicorn.config import Config
@@ -31,6 +32,10 @@ from eventspine.api.refusals import HeadersTooLarge, RequestTimeout, TooManyConn
 from eventspine.api.tail import ABORT
 from eventspine.contracts.errors import EventspineError, InvalidRequest
 from eventspine.contracts.limits import Limits
+
+# uvicorn warns of every request that is not HTTP; anybody could fill the log with those.
+_QUIET = logging.getLogger("eventspine.server.http")
+_QUIET.setLevel(logging.ERROR)
 
 HEADER_BYTES_MAX = 64 * 1024
 KEEP_ALIVE_S = 75.0
@@ -52,6 +57,7 @@ class EdgeProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.logger = _QUIET
         self._limits = config.limits
         self._connections_max = config.connections_max
         self._in_headers = False
@@ -190,7 +196,7 @@ class EdgeProtocol(HttpToolsProtocol):
         )
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(InvalidRequest("the request is not HTTP/1.1 (RFC 9112)"))
+        self._refuse(InvalidRequest("the request is not valid HTTP (RFC 9112)"))
 
     def _unsupported_upgrade_warning(self) -> None:
         """No log line: anybody could fill the log with them. The request is answered as it is."""

@@ -29,10 +29,9 @@ from eventspine.contracts.errors import (
     RouteNotFound,
 )
 from eventspine.contracts.ids import checked_id
-from eventspine.contracts.route import ResourceRoute, RouteKey, RouteSpec
+from eventspine.contracts.route import ResourceKind, ResourceRoute, RouteKey, RouteSpec
 
-RESOLVE_NAMES = frozenset(RouteKey._fields)
-FILTER_NAMES = frozenset(RouteKey._fields)
+KEY_NAMES = frozenset(RouteKey._fields)
 _NO_STORE: Header = (b"cache-control", b"no-store")
 
 
@@ -43,7 +42,7 @@ class RouteEndpoints:
 
     async def list(self, call: Call) -> ASGIApp:
         """All routes, or those that match every key part given."""
-        wanted = query.parsed(call.query, FILTER_NAMES)
+        wanted = _key_parts(query.parsed(call.query, KEY_NAMES))
         found = [
             route.model_dump(mode="json")
             for route in self._routes.list()
@@ -52,13 +51,11 @@ class RouteEndpoints:
         return json_answer(200, {"routes": found}, [_NO_STORE])
 
     async def resolve(self, call: Call) -> ASGIApp:
-        values = query.parsed(call.query, RESOLVE_NAMES)
-        missing = sorted(RESOLVE_NAMES - values.keys() - {"project_id"})
+        values = _key_parts(query.parsed(call.query, KEY_NAMES))
+        missing = sorted(KEY_NAMES - values.keys() - {"project_id"})
         if missing:
             raise InvalidRequest(f"missing: {', '.join(missing)}", parameter=missing[0])
         values.setdefault("project_id", DEFAULT_PROJECT)
-        for name, value in values.items():
-            checked_id(value, name)
         return _route_answer(200, self._routes.get_route(**values))
 
     async def get(self, call: Call) -> ASGIApp:
@@ -127,7 +124,19 @@ def _spec(members: dict[str, Any]) -> RouteSpec:
 
 
 def _key(call: Call) -> RouteKey:
-    return RouteKey(*[checked_id(call.parameters[name], name) for name in RouteKey._fields])
+    return RouteKey(**_key_parts(call.parameters))
+
+
+def _key_parts(stated: dict[str, str]) -> dict[str, str]:
+    for name, value in stated.items():
+        checked_id(value, name)
+    kind = stated.get("resource_kind")
+    if kind is not None and kind not in set(ResourceKind):
+        kinds = [known.value for known in ResourceKind]
+        raise InvalidRequest(
+            f"resource_kind must be one of {', '.join(kinds)}", parameter="resource_kind"
+        )
+    return stated
 
 
 def _revision(call: Call) -> int | None:

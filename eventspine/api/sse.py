@@ -9,6 +9,8 @@ an id alone; ids and event names are of [0-9A-Za-z_.-]; `data` is one line. A st
 line of JSON, where CR and LF can only be space between tokens and a raw NUL or a byte order mark
 at the front cannot be; still, nothing here relies on it: CR and LF become spaces, and the field
 value begins after `data: `, whose space parsers take off, so a payload's own leading space stays.
+U+2028, U+2029 and U+0085 end no SSE line, but they do end one for clients made of Python's
+splitlines; they stand only inside JSON strings and go out as their escapes, which is the same JSON.
 Events with data of the stream have no name, so that EventSource's `onmessage` sees them.
 """
 
@@ -30,13 +32,21 @@ OPENING_BYTES = 2048
 HEARTBEAT_BYTES = 512
 RETRY_MS = (1000, 2000)
 
+_SEPARATORS = (
+    ("\u2028".encode(), b"\\u2028"),
+    ("\u2029".encode(), b"\\u2029"),
+    ("\u0085".encode(), b"\\u0085"),
+)
 _TOKEN = re.compile(r"[0-9A-Za-z_.-]+", re.ASCII)
 
 
 def one_line(data: bytes) -> bytes:
     """`data` without the bytes that would end an SSE line."""
     if b"\r" in data or b"\n" in data:
-        return data.replace(b"\r", b" ").replace(b"\n", b" ")
+        data = data.replace(b"\r", b" ").replace(b"\n", b" ")
+    for raw, escape in _SEPARATORS:
+        if raw in data:
+            data = data.replace(raw, escape)
     return data
 
 
@@ -85,7 +95,8 @@ def retry_ms() -> int:
 
 def opening() -> bytes:
     """What goes out with the headers: when to come back, and a comment that proxies let through."""
-    return b"retry: %d\n:%b\n\n" % (retry_ms(), b" " * OPENING_BYTES)
+    return b"retry: %d\n:%b\n" % (retry_ms(), b" " * OPENING_BYTES)
 
 
-HEARTBEAT = b":%b\n\n" % (b" " * HEARTBEAT_BYTES)
+# One newline: an empty line would make lenient parsers (httpx-sse) report an event without data.
+HEARTBEAT = b":%b\n" % (b" " * HEARTBEAT_BYTES)

@@ -87,8 +87,6 @@ class StreamEndpoints:
         if negotiation.wants_event_stream(call.fields):
             return await self.tail(call)
         values = query.parsed(call.query, PAGE_NAMES)
-        if "after" in values and "before" in values:
-            raise InvalidRequest("after and before exclude each other", parameter="before")
         limit = query.whole_number(values, "limit", 1)
         wait_s = query.seconds(values, "wait", self._limits.long_poll_s_max)
         stream_id, context = self._addressed(call)

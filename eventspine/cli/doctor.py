@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import anyio
 import click
+import orjson
 
+from eventspine.cli.failures import fail
+from eventspine.cli.output import print_table
 from eventspine.cli.where import root_option
 
 CLEAN, MENDED, NEEDS_A_PERSON = 0, 1, 2
@@ -24,4 +28,13 @@ def doctor(root: Path, as_json: bool) -> None:
     from eventspine.bootstrap import examine_root
 
     findings = anyio.run(examine_root, root)
-    del findings, as_json, orjson, print_table
+    if as_json:
+        for finding in findings:
+            click.echo(orjson.dumps(asdict(finding)))
+    else:
+        rows = [(finding.verdict, finding.what, finding.detail) for finding in findings]
+        print_table(None, ("verdict", "what", "detail"), rows)
+    verdicts = {finding.verdict for finding in findings}
+    if "damaged" in verdicts:
+        fail(f"{root} needs a person", "Keep the folder as it is and look at it.", NEEDS_A_PERSON)
+    raise SystemExit(MENDED if "mended" in verdicts else CLEAN)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from eventspine import __version__
 from eventspine.cli.append import append
 from eventspine.cli.doctor import doctor
 from eventspine.cli.failures import reported
@@ -29,7 +30,7 @@ class Commands(click.Group):
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="eventspine", prog_name="eventspine")
+@click.version_option(__version__, prog_name="eventspine", message="%(prog)s %(version)s")
 def cli() -> None:
     """Durable event streams of many tenants.
 

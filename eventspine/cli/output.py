@@ -12,7 +12,7 @@ from rich.table import Table
 
 def print_lines(lines: Iterable[bytes]) -> None:
     """Stored events as NDJSON, flushed, so that `| jq` sees them at once."""
-    stdout = click.get_binary_stream("stdout")
+    stdout = sys.stdout.buffer
     for line in lines:
         stdout.write(line + b"\n")
     stdout.flush()

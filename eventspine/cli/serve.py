@@ -11,10 +11,10 @@ from pathlib import Path
 import anyio
 import click
 
+from eventspine import __version__
 from eventspine.cli.failures import MISUSED, fail, reported
 from eventspine.cli.where import root_option
 from eventspine.contracts.settings import Settings
-from eventspine.contracts.version import VERSION
 
 _LEVELS = ("debug", "info", "warning", "error")
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
@@ -81,7 +81,7 @@ def greeting(root: Path, url: str, settings: Settings) -> str:
     if settings.lab is None:
         call = f"curl {url}/readyz"  # without a default context an append needs its headers
     page = "demo" if settings.http.demo else "docs"
-    return f"eventspine {VERSION} serves {root} on {url} - try: {call} - browser: {url}/{page}"
+    return f"eventspine {__version__} serves {root} on {url} - try: {call} - browser: {url}/{page}"
 
 
 def url_of(host: str, port: int) -> str:

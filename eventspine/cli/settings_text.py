@@ -31,8 +31,8 @@ def settings_text() -> str:
         value = getattr(defaults, name)
         if isinstance(value, BaseModel):
             sections += ["", f"[{name}]", *_entries(name, value)]
-    sections += ["", "[surface_aliases]"]
-    sections.append("# Other names of a surface. A table here replaces this one:")
+    sections += ["", "# Other names of a surface. A table of your own replaces this one:"]
+    sections.append("# [surface_aliases]")
     sections += [f"# {_toml(k)} = {_toml(v)}" for k, v in defaults.surface_aliases.items()]
     return "\n".join(sections) + "\n"
 

@@ -52,8 +52,8 @@ def cursor_of(line: bytes) -> Cursor:
 def appended_of(body: bytes, url: str) -> Appended:
     answer = _decoded(_appended, body, url)
     lines = _lines(answer.events)
-    cursors = [cursor_of(line) for line in lines]
-    return Appended(lines, cursors, Cursor.parse(answer.head), answer.duplicates)
+    sequences = [cursor_of(line).sequence for line in lines]
+    return Appended(lines, sequences, Cursor.parse(answer.head), answer.duplicates)
 
 
 def page_of(body: bytes, url: str) -> Page:

@@ -17,6 +17,7 @@ from eventspine.client.answers import cursor_of
 from eventspine.client.errors import BadAnswer, StreamHole
 from eventspine.client.sse_parser import SseEvent
 from eventspine.contracts.cursor import Cursor
+from eventspine.contracts.errors import InvalidCursor
 from eventspine.contracts.event import StreamEvent
 
 
@@ -87,7 +88,7 @@ class Delivery:
         line = event.data.encode()
         try:
             cursor = cursor_of(line)
-        except ValueError as error:
+        except (ValueError, InvalidCursor) as error:
             raise BadAnswer(f"stream {self.stream_id}: {error}") from error
         return TailEvent(cursor, line) if self._is_next(cursor) else None
 

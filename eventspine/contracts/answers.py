@@ -6,24 +6,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import Struct
+
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.event import StreamEvent
+from eventspine.contracts.wire import event_id_of
 
 EndReason = Literal["closed", "deleted", "draining", "stalled", "reset"]
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(Struct, frozen=True):
     """The stored events of one append, in the order they were sent.
 
-    `lines[i]` is the stored JSON of event i and `cursors[i]` its position; an event that was
+    `lines[i]` is the stored JSON of event i and `sequences[i]` its number; an event that was
     already there is answered as it was stored the first time and counted in `duplicates`.
     """
 
     lines: Sequence[bytes]
-    cursors: Sequence[Cursor]
+    sequences: Sequence[int]
     head: Cursor
     duplicates: int = 0
+
+    @property
+    def cursors(self) -> list[Cursor]:
+        return [Cursor(self.head.epoch, sequence) for sequence in self.sequences]
 
     @property
     def events(self) -> list[StreamEvent]:
@@ -32,7 +38,7 @@ class Appended:
     @property
     def event_id(self) -> str:
         """Id of the last event (FN-01)."""
-        return self.events[-1].event_id
+        return event_id_of(self.lines[-1])
 
 
 @dataclass(frozen=True, slots=True)

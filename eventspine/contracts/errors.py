@@ -194,7 +194,7 @@ class UnsupportedBackend(OperatorError, RuntimeError):
 
 
 class BackendRefusedInMode(OperatorError):
-    """R-04, R-09: filesystem and memory are for lab unless the operator's settings say otherwise."""
+    """R-04, R-09: filesystem and memory are for lab, unless the operator's settings name a mode."""
 
     code = "backend_refused_in_mode"
     title = "The mode guard refuses this backend"

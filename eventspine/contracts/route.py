@@ -73,7 +73,7 @@ class RouteSpec(BaseModel):
 
 
 class ResourceRoute(RouteSpec):
-    """A route as the registry keeps it. `revision` is the registry's, and grows with each change."""
+    """A route as the registry keeps it. `revision` is the registry's; it grows with each change."""
 
     revision: int = Field(ge=1)
     updated_at: datetime

@@ -28,7 +28,9 @@ class LabSettings(BaseModel):
 class HttpSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cors_origins: tuple[str, ...] = Field((), description='Origins browsers may come from; "*" all.')
+    cors_origins: tuple[str, ...] = Field(
+        (), description='Origins browsers may come from; "*" all.'
+    )
     demo: bool = Field(False, description="Serve /demo.")
 
 
@@ -56,7 +58,7 @@ class Settings(BaseModel):
     http: HttpSettings = HttpSettings()
     storage: StorageSettings = StorageSettings()
     routing: RoutingSettings = RoutingSettings()
-    limits: Limits = Limits()  # type: ignore[call-arg]
+    limits: Limits = Limits()
     surface_aliases: dict[str, str] = Field(default_factory=lambda: dict(SURFACE_ALIASES))
 
 

@@ -90,7 +90,12 @@ class EventStreamStore(ABC):
 
     @abstractmethod
     def commit(self, batch: Sequence[StreamCommit]) -> None:
-        """Store every commit of the batch durably, in order, all or none. Blocks; may raise OSError."""
+        """Store every commit of the batch durably, in order, all or none. Blocks.
+
+        Raises:
+            EventspineError: refused, nothing was written; later batches may work.
+            OSError: the outcome is unknown, and this object is spent.
+        """
 
     @abstractmethod
     async def head(self, key: str) -> StreamHead:
@@ -98,7 +103,7 @@ class EventStreamStore(ABC):
 
     @abstractmethod
     async def read(self, key: str, first: int, count: int, bytes_max: int) -> list[bytes]:
-        """Lines of the events `first` … `first + count - 1`, fewer when they would pass `bytes_max`.
+        """Lines of events `first` … `first + count - 1`, fewer when they would pass `bytes_max`.
 
         At least one line if there is one. `first` beyond the last event gives an empty list.
         """
@@ -113,3 +118,7 @@ class EventStreamStore(ABC):
 
     @abstractmethod
     def statistics(self) -> StoreStatistics: ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Complete what is stored, and let go of it. Blocks. Not called while `commit` runs."""

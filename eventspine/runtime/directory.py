@@ -53,7 +53,8 @@ class Directory(Generic[S]):
             one key. An EventspineError it raises is that caller's answer; the next caller in
             line tries again. Anything else counts as a crash of the key.
         may_passivate: False means not now (work in flight, somebody attached).
-        on_passivate: called after a cell was forgotten. Must not await; its crash is logged.
+        on_passivate: called after a cell was passivated. Must not await; its crash is logged.
+        on_reset: likewise, with the state that was forgotten because something failed.
         limits: the bounds.
         rng: seeds the sampling of passivation; for tests.
     """
@@ -65,6 +66,7 @@ class Directory(Generic[S]):
         *,
         may_passivate: Callable[[S], bool] | None = None,
         on_passivate: Callable[[str, S], None] | None = None,
+        on_reset: Callable[[str, S], None] | None = None,
         limits: DirectoryLimits = DirectoryLimits(),  # noqa: B008 - frozen
         rng: random.Random | None = None,
     ) -> None:
@@ -75,7 +77,7 @@ class Directory(Generic[S]):
         self._count = Counters()
         self._refusals = Refusals(name, self._count)
         self._population: Population[S] = Population(
-            name, self._count, may_passivate, on_passivate, rng or random.Random()
+            name, self._count, may_passivate, on_passivate, on_reset, rng or random.Random()
         )
         self._cells = self._population.cells
         self._live = self._cells  # becomes an empty dict at drain: `live` needs no flag of its own

@@ -79,7 +79,6 @@ class Recency(Generic[S]):
         """
         end = len(self._ring)
         while end > 0:
-            end = min(end, len(self._ring))
             start = max(0, end - cells)
             yield self._ring[start:end]
             end = start

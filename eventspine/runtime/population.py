@@ -35,12 +35,14 @@ class Population(Generic[S]):
         count: Counters,
         may_passivate: Callable[[S], bool] | None,
         on_passivate: Callable[[str, S], None] | None,
+        on_reset: Callable[[str, S], None] | None,
         rng: random.Random,
     ) -> None:
         self._name = name
         self._count = count
         self._may_passivate = may_passivate
         self._on_passivate = on_passivate
+        self._on_reset = on_reset
         self._incarnation_first = 1  # of the next new cell
         self._incarnation_last = 1  # the highest ever given
         self.cells: dict[str, Cell[S]] = {}
@@ -76,15 +78,19 @@ class Population(Generic[S]):
         self._count.resets += 1
         if cell.place >= 0:
             self.recency.remove(cell)
-        cell.state = VACANT
+        state, cell.state = cell.state, VACANT
+        self._tell(self._on_reset, cell.key, state)
         cell.incarnation += 1
         self._incarnation_last = max(self._incarnation_last, cell.incarnation)
         if cell.turn is None:
             self.drop(cell)
 
     def reset_all(self, running: set[Cell[S]]) -> None:
-        """Like `reset` for every cell, in one step, looking only at those that run."""
+        """Like `reset` for every cell, in one step."""
         self._count.resets += len(self.cells)
+        if self._on_reset is not None:
+            for cell in self.cells.values():
+                self._tell(self._on_reset, cell.key, cell.state)
         self._incarnation_last += 1
         self._incarnation_first = self._incarnation_last
         self.cells.clear()
@@ -100,12 +106,16 @@ class Population(Generic[S]):
         self.recency.remove(cell)
         self.drop(cell)
         self._count.passivated[cause] += 1
-        if self._on_passivate is not None:
-            try:
-                self._on_passivate(cell.key, state)
-            except Exception:
-                self._count.crashes += 1
-                _log.exception("%s: on_passivate(%r) crashed", self._name, cell.key)
+        self._tell(self._on_passivate, cell.key, state)
+
+    def _tell(self, hook: Callable[[str, S], None] | None, key: str, state: S) -> None:
+        if hook is None or state is VACANT:
+            return
+        try:
+            hook(key, state)
+        except Exception:
+            self._count.crashes += 1
+            _log.exception("%s: telling that %r is forgotten crashed", self._name, key)
 
     def is_free(self, cell: Cell[S]) -> bool:
         """Nobody runs or waits, and the state says it may go. A crash of its answer is a no."""

@@ -63,7 +63,7 @@ class _TrioTicket(Generic[T]):
 
         if not self._settled:
             self._task = current_task()
-            yield from wait_task_rescheduled(abort).__await__()
+            yield from wait_task_rescheduled(abort).__await__()  # noqa: ASYNC105 - it is awaited here
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]

@@ -6,9 +6,9 @@ loop, all of one batch in one wake-up. Nothing is answered or shown before that.
 Rules:
 - First in, first out, across all keys. A batch forms by itself while the previous one is on its
   way to the disk; there is no delay to tune.
-- A *refusal* (an EventspineError out of `commit`: nothing was written) fails that batch and, because
-  later items build on it, everything behind it, until the loop has forgotten the state they were
-  decided on (`on_refused`). Then the writer goes on.
+- A *refusal* (an EventspineError out of `commit`: nothing was written) fails that batch and,
+  because later items build on it, everything behind it, until the loop has forgotten the state
+  they were decided on (`on_refused`). Then the writer goes on.
 - A *failure* (anything else) is final: the batch's outcome is unknown, what waits behind it never
   ran, and `run` raises. The backend has to be opened anew. A failed sync is never retried.
 Refused: a one-tick delay before a commit (brought nothing), io_uring (within 10 %), syncing on the
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
-from anyio import CancelScope, TASK_STATUS_IGNORED
+from anyio import TASK_STATUS_IGNORED, CancelScope
 from anyio.abc import TaskStatus
 
 from eventspine.contracts.errors import (

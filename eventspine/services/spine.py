@@ -81,7 +81,9 @@ class Spine:
         expected: str | None = None,
     ) -> Appended:
         """Append one event; answered when it is on disk. See append_batch."""
-        return await self._append(stream_id, [_draft(event)], context, expected)
+        binding = self._bindings.get(context.scope) or await self._bind(context.scope)
+        request = self._request(binding, stream_id, [_draft(event)], context, expected)
+        return await binding.host.append(binding.prefix + _segment(stream_id), request)
 
     async def append_batch(
         self,
@@ -128,18 +130,27 @@ class Spine:
     async def _append(
         self, stream_id: str, drafts: list[Draft], context: RequestContext, expected: str | None
     ) -> Appended:
-        if len(drafts) != 1:
-            self._check_batch(drafts)
-        scope = context.scope
-        binding = self._bindings.get(scope) or await self._bind(scope)
+        self._check_batch(drafts)
+        binding = self._bindings.get(context.scope) or await self._bind(context.scope)
+        request = self._request(binding, stream_id, drafts, context, expected)
+        return await binding.host.append(binding.prefix + _segment(stream_id), request)
+
+    def _request(
+        self,
+        binding: Binding,
+        stream_id: str,
+        drafts: list[Draft],
+        context: RequestContext,
+        expected: str | None,
+    ) -> Request:
         metadata, metadata_json = _metadata_of(context)
         for draft in drafts:
             if draft.stream_id or draft.routing or draft.metadata:
                 check_stated(draft, stream_id, binding.routing, {**metadata, **binding.routing})
         unix_ms, ts = self._clock.read()
         stamp = Stamp(context.mode, metadata_json, metadata, unix_ms, ts)
-        request = Request(drafts, stamp, _address(stream_id, binding.routing_json), _expected(expected))
-        return await binding.host.append(binding.prefix + _segment(stream_id), request)
+        address = _address(stream_id, binding.routing_json)
+        return Request(drafts, stamp, address, None if expected is None else _expected(expected))
 
     def _check_batch(self, drafts: Sequence[Draft]) -> None:
         if not drafts:
@@ -276,7 +287,7 @@ class Spine:
 
 
 def _draft(event: Event) -> Draft:
-    if isinstance(event, NewEvent | StreamEvent):
+    if not isinstance(event, dict) and isinstance(event, NewEvent | StreamEvent):
         event = event.model_dump(mode="python", exclude_none=True, exclude={"sequence", "cursor"})
     return draft_of(event)
 
@@ -289,9 +300,7 @@ def _name_events(drafts: Sequence[Draft], idempotency_key: str) -> None:
             draft.event_id = f"idem-{digest[:40]}"
 
 
-def _expected(text: str | None) -> Cursor | None:
-    if text is None:
-        return None
+def _expected(text: str) -> Cursor:
     return EMPTY if text == "0" else Cursor.parse(text)
 
 
@@ -312,4 +321,4 @@ def _metadata_of(context: RequestContext) -> tuple[dict[str, str], bytes]:
         values = {name: getattr(context, name) for name in _METADATA if getattr(context, name)}
         cached = (values, encode_json(values))
         context.__dict__["_metadata"] = cached
-    return cached  # type: ignore[no-any-return]
+    return cached

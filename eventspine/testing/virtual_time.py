@@ -10,6 +10,7 @@ scheduling switch; both have been stable from Python 3.11 and trio 0.22 on.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import random
 import selectors
 from collections.abc import Awaitable, Callable
@@ -31,9 +32,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         super().__init__()
         self.now_s = 0.0
 
-    def select(
-        self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, selectors._EventMask]]:
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             return super().select(None)
         ready = super().select(0)
@@ -85,7 +84,6 @@ def run_virtual(
 
 
 def _seed_trio(seed: int) -> None:
-    from trio._core import _run
-
-    _run._ALLOW_DETERMINISTIC_SCHEDULING = True
-    _run._r.seed(seed)
+    run: Any = importlib.import_module("trio._core._run")
+    run._ALLOW_DETERMINISTIC_SCHEDULING = True
+    run._r.seed(seed)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,7 +86,7 @@ class Served:
 
     def wait_until(self, question: Callable[[Spine], Any]) -> None:
         async def asked() -> None:
-            while not question(self.spine):
+            while not question(self.spine):  # noqa: ASYNC110 - statistics have no event
                 await asyncio.sleep(0.005)
 
         asyncio.run_coroutine_threadsafe(_limited(asked()), self.loop).result(WAIT_S + 1)
@@ -173,11 +174,23 @@ class Tail:
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
         self.parser = EventParser()
+        self._pieces = response.iter_raw()  # dropping it would close the connection
+        self._waiting: deque[Event] = deque()
         self._events = self._parsed()
 
     def _parsed(self) -> Iterator[Event]:
-        for piece in self.response.iter_raw():
-            yield from self.parser.feed(piece)
+        while True:
+            while self._waiting:
+                yield self._waiting.popleft()
+            if not self.read_on():
+                return
+
+    def read_on(self) -> bool:
+        """Take in one piece, whatever it holds; False at the end."""
+        piece = next(self._pieces, None)
+        if piece is not None:
+            self._waiting.extend(self.parser.feed(piece))
+        return piece is not None or bool(self._waiting)
 
     def take(self, count: int) -> list[Event]:
         return [next(self._events) for _ in range(count)]

@@ -12,7 +12,19 @@ from eventspine.contracts.answers import TailSlice
 from eventspine.contracts.cursor import Cursor
 from tests.api.whatwg import Event, EventParser
 
-HOSTILE = ["\r", "\n", "\r\n", "\0", "\ufeff", "\u2028", "\u2029", " lead", "data: x", "\n\nid: 9"]
+HOSTILE = [
+    "\r",
+    "\n",
+    "\r\n",
+    "\0",
+    "\ufeff",
+    "\u2028",
+    "\u2029",
+    "\u0085",
+    " lead",
+    "data: x",
+    "\n\nid: 9",
+]
 texts = st.text() | st.lists(st.sampled_from(HOSTILE)).map("".join)
 
 

@@ -155,7 +155,8 @@ async def test_an_idle_sweep_of_many_cells_lets_others_run_in_between() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_places_stay_true_through_random_adding_and_removing(seed) -> None:
-    rng, recency = random.Random(seed), Recency(random.Random(seed))
+    rng = random.Random(seed)
+    recency: Recency[None] = Recency(random.Random(seed))
     cells: list[Cell[None]] = []
     for step in range(2000):
         if cells and rng.random() < 0.45:
@@ -174,10 +175,10 @@ def test_places_stay_true_through_random_adding_and_removing(seed) -> None:
 @pytest.mark.parametrize("remove", ["slice", "earlier", "later"])
 def test_slices_see_every_cell_that_stays_although_others_go(remove) -> None:
     recency: Recency[None] = Recency(random.Random(0))
-    cells = [Cell(str(place), 1, 0) for place in range(100)]
+    cells: list[Cell[None]] = [Cell(str(place), 1, 0) for place in range(100)]
     for cell in cells:
         recency.add(cell)
-    seen = set()
+    seen: set[str] = set()
     doomed = {"slice": cells[90:95], "earlier": cells[:40], "later": cells[95:]}[remove]
     for part in recency.slices(10):
         seen.update(cell.key for cell in part)
@@ -189,7 +190,7 @@ def test_slices_see_every_cell_that_stays_although_others_go(remove) -> None:
 
 async def test_an_idle_key_costs_at_most_400_bytes() -> None:
     directory = directory_of()
-    keys = 20_000
+    keys = 3_000
     state: list[str] = []
 
     async def trivial(key: str) -> list[str]:
@@ -198,7 +199,22 @@ async def test_an_idle_key_costs_at_most_400_bytes() -> None:
     directory._activate = trivial
     tracemalloc.start()
     for key in range(keys):
-        await directory.turn(f"tenant/{key:08d}", same)
+        await directory.turn(f"some/key/{key:08d}", same)
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert used / keys <= 400
+
+
+async def test_whoever_is_reset_is_told_with_its_state() -> None:
+    told: list[tuple[str, list[str]]] = []
+    directory: Directory[list[str]] = Directory(
+        "d", activate, on_reset=lambda key, state: told.append((key, state))
+    )
+    for key in "abc":
+        await directory.turn(key, same)
+    directory.reset("b", "one")
+    assert told == [("b", ["b"])]
+    directory.reset_all("the rest")
+    assert sorted(told) == [("a", ["a"]), ("b", ["b"]), ("c", ["c"])]
+    directory.reset_all("nothing is left")
+    assert len(told) == 3

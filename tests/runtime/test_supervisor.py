@@ -119,9 +119,7 @@ async def test_children_start_left_to_right_each_when_the_one_before_is_ready(lo
 
 
 @pytest.mark.parametrize("strategy", ["one_for_one", "rest_for_one", "one_for_all"])
-async def test_a_drain_goes_right_to_left_and_each_waits_for_the_one_before(
-    log, abc, strategy
-) -> None:
+async def test_a_drain_goes_right_to_left_one_after_the_other(log, abc, strategy) -> None:
     abc[2].drain_s, abc[1].drain_s = 0.02, 0.01
     async with create_task_group() as tasks:
         await started(tasks, supervisor_of(abc, strategy=strategy))
@@ -159,9 +157,7 @@ async def test_a_child_that_listens_but_takes_too_long_is_cancelled(log, abc) ->
     assert 0.04 < anyio.current_time() - began_s < 2
 
 
-async def test_a_child_that_ignores_its_cancellation_is_shown_and_waited_for(
-    abc, log, caplog
-) -> None:
+async def test_a_child_that_ignores_cancellation_is_shown_and_waited_for(abc, log, caplog) -> None:
     abc[0].drain_s = 0.2
     supervisor = Supervisor("s", [abc[0].spec(shutdown_s=0.05)])
     async with create_task_group() as tasks:
@@ -217,9 +213,7 @@ async def test_cancelling_during_the_start_drains_who_is_up(log, abc) -> None:
         ("one_for_all", ["!b", "-c", "-a", "+a", "+b", "+c"]),
     ],
 )
-async def test_a_crash_restarts_whom_the_strategy_names_in_order(
-    log, abc, strategy, expected
-) -> None:
+async def test_a_crash_restarts_whom_the_strategy_names(log, abc, strategy, expected) -> None:
     abc[2].drain_s = 0.005
     async with create_task_group() as tasks:
         await started(tasks, supervisor_of(abc, strategy=strategy))
@@ -389,6 +383,27 @@ async def test_pauses_grow_with_failures_in_a_row_up_to_the_cap(abc) -> None:
     assert bounds == [0.5, 1.0, 2.0, 3.0, 3.0]
 
 
+async def test_a_child_that_was_up_for_a_period_starts_its_back_off_anew(abc) -> None:
+    bounds: list[float] = []
+
+    class Recorder(random.Random):
+        def uniform(self, a: float, b: float) -> float:
+            bounds.append(b)
+            return 0.0
+
+    supervisor = supervisor_of(
+        abc, outage=(Outage,), backoff=Backoff(0.5, 9.0), period_s=0.2, rng=Recorder()
+    )
+    async with create_task_group() as tasks:
+        await started(tasks, supervisor)
+        for up_s in (0.0, 0.0, 0.3):
+            await anyio.sleep(up_s)
+            abc[0].end(Outage())
+            await settle()
+        tasks.cancel_scope.cancel()
+    assert bounds == [0.5, 1.0, 0.5]
+
+
 @pytest.mark.parametrize("restart", ["permanent", "temporary"])
 async def test_a_fatal_error_escalates_at_once_as_it_is(log, abc, restart) -> None:
     supervisor = supervisor_of(abc, restart=restart, fatal=(Fenced,))
@@ -414,9 +429,7 @@ async def test_a_fatal_error_of_a_sibling_that_is_being_stopped_is_not_lost(abc)
 
 
 @pytest.mark.parametrize("strategy", ["one_for_one", "rest_for_one", "one_for_all"])
-async def test_a_crash_that_races_the_cancellation_neither_leaks_nor_restarts(
-    abc, strategy
-) -> None:
+async def test_a_crash_racing_the_cancellation_neither_leaks_nor_restarts(abc, strategy) -> None:
     abc[1].on_cancel = RuntimeError("drain failed")
     async with create_task_group() as tasks:
         await started(tasks, supervisor_of(abc, strategy=strategy))

@@ -71,20 +71,29 @@ class FilesystemEventStreamStore(EventStreamStore):
         self._files = files
         self._log = commit_log
         self._backlog = backlog
-        self._flusher = flusher
+        self.flusher = flusher
         self._segments_max = segments_max
         self._putting_away = ThreadPoolExecutor(1, thread_name_prefix="event ids")
         self._events = 0
 
     @classmethod
     def open(
-        cls, root: Path, settings: StorageSettings | None = None, disk: Disk | None = None
+        cls,
+        root: Path,
+        settings: StorageSettings | None = None,
+        disk: Disk | None = None,
+        *,
+        start_flusher: bool = True,
     ) -> FilesystemEventStreamStore:
-        """Open a root whose lock the caller holds. Blocks; raises StoreCorrupt or OSError."""
+        """Open a root whose lock the caller holds. Blocks; raises StoreCorrupt or OSError.
+
+        Args:
+            start_flusher: False leaves flushing to whoever calls `flusher` by hand.
+        """
         settings, disk = settings or StorageSettings(), disk or Disk()
         folder = root / LOG_FOLDER
-        for made in disk.make_directories(folder):
-            disk.sync_directory(made.parent)
+        disk.make_directories(folder)
+        disk.sync_directory(root)  # always: a process killed here before may not have come to it
         quarantine = Quarantine(root, disk)
         checkpoint = decode_seal(disk.read_file(folder / CHECKPOINT_FILE))
         scan = LogScan(folder, disk, quarantine, checkpoint)
@@ -104,14 +113,15 @@ class FilesystemEventStreamStore(EventStreamStore):
         recovery = Recovery(scan.records, streams, mended, scan.torn_bytes)
         if scan.records:
             log.info("%s: recovered %s", root, recovery)
-        flusher.start()
+        if start_flusher:
+            flusher.start()
         return cls(files, commit_log, backlog, flusher, settings.log_segments_max, recovery)
 
     def close(self) -> None:
         """Flush, checkpoint, and leave nothing but the files behind."""
-        self._flusher.close()
+        self.flusher.close()
         self._putting_away.shutdown(wait=True)
-        if self._flusher.failure is None and not self._flusher.full:
+        if self.flusher.failure is None and not self.flusher.full:
             self._log.drop_all()
         self._log.close()
         self._files.close()
@@ -119,8 +129,8 @@ class FilesystemEventStreamStore(EventStreamStore):
     # --- writing: the writer's thread ---
 
     def commit(self, batch: Sequence[StreamCommit]) -> None:
-        if self._flusher.failure is not None:
-            raise OSError("the stream files could not be written") from self._flusher.failure
+        if self.flusher.failure is not None:
+            raise OSError("the stream files could not be written") from self.flusher.failure
         if self._log.segments > self._segments_max:
             self._wait_for_room()
         self._log.append(batch)
@@ -129,9 +139,9 @@ class FilesystemEventStreamStore(EventStreamStore):
 
     def _wait_for_room(self) -> None:
         """The log is as long as it may be: the writer waits for the flusher, or refuses."""
-        if not self._flusher.wait_for_room(self._segments_max, ROOM_WAIT_S):
-            if self._flusher.failure is not None:
-                raise OSError("the stream files could not be written") from self._flusher.failure
+        if not self.flusher.wait_for_room(self._segments_max, ROOM_WAIT_S):
+            if self.flusher.failure is not None:
+                raise OSError("the stream files could not be written") from self.flusher.failure
             raise StoreFull("the log is full and cannot be flushed", retry_after_s=5)
 
     # --- reading: any thread ---
@@ -215,9 +225,9 @@ class FilesystemEventStreamStore(EventStreamStore):
                 "open_files": self._files.open_files,
                 "damaged_streams": len(self._files.damaged),
                 "unflushed_streams": len(self._backlog),
-                "flushes": self._flusher.flushes,
-                "checkpoints": self._flusher.checkpoints,
-                "disk_full": float(self._flusher.full),
+                "flushes": self.flusher.flushes,
+                "checkpoints": self.flusher.checkpoints,
+                "disk_full": float(self.flusher.full),
                 "recovered_records": self.recovery.records,
                 "torn_bytes": self.recovery.torn_bytes,
             },
@@ -241,6 +251,7 @@ def _mend(backlog: Backlog, files: StreamFiles, quarantine: Quarantine) -> tuple
     """Bring the files of every stream in the log to where the log can take over."""
     mended = []
     for key, part in backlog.unflushed():
+        files.distrust(key)
         try:
             if mend_tail(files, quarantine, key, part):
                 mended.append(key)

@@ -134,19 +134,17 @@ class StreamFiles:
 
     def append(self, key: str, part: Unflushed) -> None:
         """Write a stretch to the files; what they hold already is left alone."""
-        state = self._known_state(key)
-        if part.wipe and (state is None or state.epoch < part.epoch):
+        if part.wipe and self._epoch(key) < part.epoch:
             self._wipe(key, part.epoch)
-            state = self._known_state(key)
+        state = self._known_state(key)
         if state is None:
             state = FileState(part.epoch, part.mode)
-            self._make(key)
-            self._write_head(key, state)
+            self._begin(key, state)
         if state.epoch != part.epoch or part.first > state.last + 1:
             raise self.corrupt(key, f"events after {state.last} are missing before {part.first}")
         if state.mode is None and part.mode is not None:
+            self._write_head(key, state.epoch, part.mode)
             state.mode = part.mode
-            self._write_head(key, state)
         self._remember(key, state)  # before writing: a write that failed is done over from here
         self._unsynced.setdefault(key, False)
         self._write(key, state, part)
@@ -176,8 +174,18 @@ class StreamFiles:
         finally:
             self.disk.close(fd)
 
-    def _write_head(self, key: str, state: FileState) -> None:
-        head = runs.encode_head(IndexHead(state.epoch, state.mode))
+    def _begin(self, key: str, state: FileState) -> None:
+        """Make the folder and the index of a new stream; no index at all if that fails."""
+        self._make(key)
+        try:
+            self._write_head(key, state.epoch, state.mode)
+        except OSError:
+            if self.disk.exists(self.folder(key) / INDEX_FILE):
+                self.disk.unlink(self.folder(key) / INDEX_FILE)
+            raise
+
+    def _write_head(self, key: str, epoch: int, mode: str | None) -> None:
+        head = runs.encode_head(IndexHead(epoch, mode))
         self._write_at(self.folder(key) / INDEX_FILE, head, 0)
         self._unsynced[key] = True
 
@@ -199,6 +207,14 @@ class StreamFiles:
         self.forget(key)
         self._unsynced[key] = True
 
+    def _epoch(self, key: str) -> int:
+        """The epoch that the index says, whatever else is wrong with the files; 0 for none."""
+        state = self._states.get(key)
+        if state is not None:
+            return state.epoch
+        head = runs.decode_head(self.disk.read_file(self.folder(key) / INDEX_FILE) or b"")
+        return head.epoch if head is not None else 0
+
     def _known_state(self, key: str) -> FileState | None:
         state = self._states.get(key)
         if state is None:
@@ -214,7 +230,14 @@ class StreamFiles:
     def adopt(self, key: str, state: FileState) -> None:
         """Where a stream stands after recovery has looked at its files."""
         self._remember(key, state)
+
+    def distrust(self, key: str) -> None:
+        """Recovery: nothing of the stream is taken for durable, down to the names of its folders."""
         self._unsynced[key] = True
+        folder = self.folder(key)
+        while folder != self.root:
+            folder = folder.parent
+            self._made.add(folder)
 
     # --- durability: the flusher's thread only ---
 

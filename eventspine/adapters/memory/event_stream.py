@@ -96,6 +96,9 @@ class MemoryEventStreamStore(EventStreamStore):
         lines = list(stream.lines) if stream else []
         return _Ids({event_id_of(line): n for n, line in enumerate(lines, 1)})
 
+    def close(self) -> None:
+        """Nothing to do: the events go with the object."""
+
     def statistics(self) -> StoreStatistics:
         return StoreStatistics(
             self._commits, self._events, self._bytes, {"streams": float(len(self._streams))}

@@ -82,7 +82,7 @@ def read_source(source: Source, prefix: str = "") -> Recording:
             events, end = parse_canvas(_unpacked(source.path))
             return Recording(stream_id, "canvas", events, end)
         return Recording(stream_id, "ndjson", list(_parse_ndjson(source.path.read_bytes())))
-    except (OSError, ValueError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise RecordingInvalid(f"{source.path}: {error}", path=str(source.path)) from error
 
 

@@ -1,0 +1,109 @@
+"""The same operations for synchronous code: a loop in a thread of its own, calls that block.
+
+    with eventspine.open_blocking("var", lab=True) as spine:
+        spine.append("thread_1", {"event_type": "chat.message", "payload": {"text": "hi"}}, context)
+
+Any thread may call; calls of different threads share commits. Source: D18.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from eventspine.actors.subscription import Subscription
+from eventspine.bootstrap import open_spine
+from eventspine.contracts.answers import Appended, Head, Page, TailSlice
+from eventspine.contracts.context import RequestContext
+from eventspine.contracts.settings import Settings
+from eventspine.services.spine import Event, Spine
+
+
+class BlockingSpine:
+    """Spine with calls that block. See the methods of Spine."""
+
+    def __init__(self, spine: Spine, portal: BlockingPortal) -> None:
+        self._spine = spine
+        self._portal = portal
+
+    def append(
+        self, stream_id: str, event: Event, context: RequestContext, *, expected: str | None = None
+    ) -> Appended:
+        return self._portal.call(
+            partial(self._spine.append, stream_id, event, context, expected=expected)
+        )
+
+    def append_batch(
+        self,
+        stream_id: str,
+        events: Sequence[Event],
+        context: RequestContext,
+        *,
+        expected: str | None = None,
+    ) -> Appended:
+        return self._portal.call(
+            partial(self._spine.append_batch, stream_id, events, context, expected=expected)
+        )
+
+    def list_after(
+        self,
+        stream_id: str,
+        after: str | None,
+        context: RequestContext,
+        *,
+        before: str | None = None,
+        limit: int | None = None,
+        wait_s: float = 0.0,
+    ) -> Page:
+        return self._portal.call(
+            partial(
+                self._spine.list_after,
+                stream_id,
+                after,
+                context,
+                before=before,
+                limit=limit,
+                wait_s=wait_s,
+            )
+        )
+
+    def head(self, stream_id: str, context: RequestContext) -> Head:
+        return self._portal.call(self._spine.head, stream_id, context)
+
+    def tail(
+        self, stream_id: str, context: RequestContext, after: str | None = None
+    ) -> Iterator[TailSlice]:
+        """History after a position, then live, as a blocking iterator; ends with the stream."""
+        subscription = self._portal.call(self._spine.subscribe, stream_id, context, after)
+        try:
+            while (piece := self._portal.call(_next, subscription)) is not None:
+                yield piece
+        finally:
+            self._portal.call(subscription.close)
+
+    def close_stream(self, stream_id: str, context: RequestContext) -> Head:
+        return self._portal.call(self._spine.close_stream, stream_id, context)
+
+    def delete_stream(self, stream_id: str, context: RequestContext) -> None:
+        self._portal.call(self._spine.delete_stream, stream_id, context)
+
+
+async def _next(subscription: Subscription) -> TailSlice | None:
+    async for piece in subscription:
+        return piece
+    return None
+
+
+@contextmanager
+def open_blocking(
+    root: str | Path = "var", *, lab: bool = False, settings: Settings | None = None
+) -> Iterator[BlockingSpine]:
+    """As `open`, for synchronous code."""
+    with start_blocking_portal("asyncio") as portal:
+        opened = open_spine(root, lab=lab, settings=settings)
+        with portal.wrap_async_context_manager(opened) as spine:
+            yield BlockingSpine(spine, portal)

@@ -1,0 +1,386 @@
+"""A disk in memory that crashes when it is told to, with the methods of the filesystem's Disk.
+
+Job: show what a program finds after the process was killed, or the power was cut, at any one of its
+disk operations; and let writes, syncs and space fail. The same seed gives the same disk.
+Rules:
+- The cache is what the kernel shows, the platter what survives a power cut. A file's bytes reach
+  the platter by `sync`, by sectors; a name by `sync_directory` of its folder, and not before.
+- A power cut keeps any part of what was not synced: nothing, all, a prefix, or any sectors (the
+  others are as before, or zeros); and any of the changes of names, each rename whole.
+- A sync that failed has marked its sectors clean: the next one answers well and writes nothing.
+Source: reference/reliability.md section 2.3; "Can Applications Recover from fsync Failures?".
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+SECTOR_BYTES = 512
+
+
+class Crashed(BaseException):
+    """The machine is gone, in the middle of a disk operation. Nothing may catch it."""
+
+
+class _File:
+    __slots__ = ("cache", "dirty", "platter", "resized")
+
+    def __init__(self) -> None:
+        self.cache = bytearray()
+        self.platter = bytearray()
+        self.dirty: set[int] = set()
+        self.resized = False
+
+    def touch(self, start: int, end: int) -> None:
+        if end > start:
+            self.dirty.update(range(start // SECTOR_BYTES, (end - 1) // SECTOR_BYTES + 1))
+
+    def write(self, data: bytes, offset: int) -> None:
+        if offset > len(self.cache):
+            self.resize(offset)
+        before = len(self.cache)
+        self.cache[offset : offset + len(data)] = data
+        self.resized |= len(self.cache) != before
+        self.touch(offset, offset + len(data))
+
+    def resize(self, size: int) -> None:
+        before = len(self.cache)
+        if size < before:
+            del self.cache[size:]
+        else:
+            self.cache += bytes(size - before)
+        self.resized |= size != before
+        self.touch(min(before, size), max(before, size))
+
+    def sync(self) -> None:
+        self._keep(len(self.cache) if self.resized else len(self.platter), self.dirty)
+        self.forget_dirty()
+
+    def forget_dirty(self) -> None:
+        self.dirty, self.resized = set(), False
+
+    def _keep(self, size: int, sectors: set[int]) -> None:
+        """The platter gets this size and these sectors of the cache."""
+        platter = self.platter
+        if size < len(platter):
+            del platter[size:]
+        platter += bytes(size - len(platter))
+        for sector in sectors:
+            start = sector * SECTOR_BYTES
+            piece = self.cache[start : min(start + SECTOR_BYTES, size)]
+            platter[start : start + len(piece)] = piece
+
+    def lose_power(self, rng: random.Random) -> None:
+        if self.dirty or self.resized:
+            small, large = sorted((len(self.platter), len(self.cache)))
+            match rng.randrange(4):
+                case 1:
+                    self.sync()
+                case 2:  # a prefix, torn anywhere
+                    size = rng.randint(small, large)
+                    kept = {n for n in self.dirty if (n + 1) * SECTOR_BYTES <= size}
+                    self._keep(size, kept | {size // SECTOR_BYTES} if self.resized else kept)
+                case 3:  # any sectors; what was never written is zeros
+                    size = len(self.cache) if self.resized else len(self.platter)
+                    self._keep(size, {n for n in sorted(self.dirty) if rng.random() < 0.5})
+        self.forget_dirty()
+        self.cache = bytearray(self.platter)
+
+
+class _Folder:
+    """A directory; the names in it are kept by the disk."""
+
+
+_Node = _File | _Folder
+
+
+class _Change(NamedTuple):
+    """A change of names that is not durable yet: `target` is now `node`, `source` is gone."""
+
+    target: Path | None
+    node: _Node | None
+    source: Path | None
+
+
+class SimulatedDisk:
+    """See the module. `root` exists and is durable; everything else is made through the methods.
+
+    Attributes:
+        operations: how many operations changed something so far.
+        crash_at: number of the operation to crash in, counting from 1; None for none.
+        failing_syncs: numbers of the syncs, counting from 1, that raise EIO once.
+        space_bytes: bytes that files may still grow by; None for no limit.
+    """
+
+    def __init__(self, root: Path, seed: int = 0) -> None:
+        self.root = root
+        self.operations = self.syncs = 0
+        self.crash_at: int | None = None
+        self.failing_syncs: frozenset[int] = frozenset()
+        self.space_bytes: int | None = None
+        self._rng = random.Random(seed)
+        self._names: dict[Path, _Node] = {}
+        self._durable: dict[Path, _Node] = {}
+        self._changes: list[_Change] = []
+        self._open: dict[int, _File] = {}
+        self._locked: dict[int, Path] = {}
+        self._next_fd = 1_000_000  # no number a real descriptor has
+        self._down = False
+
+    # --- crashing ---
+
+    def crash(self, kind: Literal["process", "power"]) -> None:
+        """The process ends here; with "power", what was not synced may be lost. Then it is up."""
+        self._open.clear()
+        self._locked.clear()
+        self._down, self.crash_at = False, None
+        if kind == "power":
+            self._lose_names()
+            for path in sorted(self._names):
+                node = self._names[path]
+                if isinstance(node, _File):
+                    node.lose_power(self._rng)
+
+    def _lose_names(self) -> None:
+        kept = self._changes
+        match self._rng.randrange(4):
+            case 0:
+                kept = []
+            case 1:
+                kept = kept[: self._rng.randint(0, len(kept))]
+            case 2:
+                kept = [change for change in kept if self._rng.random() < 0.5]
+        for change in kept:
+            _apply(self._durable, change)
+        self._changes = []
+        self._durable = {
+            path: node for path, node in self._durable.items() if self._reachable(path)
+        }
+        self._names = dict(self._durable)
+
+    def _reachable(self, path: Path) -> bool:
+        parent = path.parent
+        while parent != self.root and self.root in parent.parents:
+            if not isinstance(self._durable.get(parent), _Folder):
+                return False
+            parent = parent.parent
+        return True
+
+    def _step(self, half: Callable[[], None] = lambda: None) -> None:
+        """Count an operation that changes something; `half` is what a crash leaves of it."""
+        self._alive()
+        self.operations += 1
+        if self.operations == self.crash_at:
+            half()
+            self._down = True
+            raise Crashed(f"at operation {self.operations}")
+
+    def _alive(self) -> None:
+        if self._down:
+            raise Crashed("the machine is gone")
+
+    # --- space ---
+
+    def _grow(self, file: _File, size: int) -> int:
+        """The size the file may really grow to."""
+        more = size - len(file.cache)
+        if self.space_bytes is None or more <= 0:
+            if self.space_bytes is not None:
+                self.space_bytes -= more if more < 0 else 0
+            return size
+        granted = min(more, max(self.space_bytes, 0))
+        self.space_bytes -= granted
+        return len(file.cache) + granted
+
+    # --- files ---
+
+    def open(self, path: Path, *, create: bool = False, exclusive: bool = False) -> int:
+        self._alive()
+        node = self._names.get(path)
+        if node is None:
+            if not create:
+                raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
+            self._need_folder(path.parent)
+            self._step()
+            node = _File()
+            self._change(_Change(path, node, None))
+        elif exclusive:
+            raise FileExistsError(errno.EEXIST, "file exists", str(path))
+        if not isinstance(node, _File):
+            raise IsADirectoryError(errno.EISDIR, "is a directory", str(path))
+        self._next_fd += 1
+        self._open[self._next_fd] = node
+        return self._next_fd
+
+    def open_read(self, path: Path) -> int:
+        return self.open(path)
+
+    def close(self, fd: int) -> None:
+        self._file(fd)
+        del self._open[fd]
+        self._locked.pop(fd, None)
+
+    def size(self, fd: int) -> int:
+        return len(self._file(fd).cache)
+
+    def read(self, fd: int, count: int, offset: int) -> bytes:
+        return bytes(self._file(fd).cache[offset : offset + count])
+
+    def read_nowait(self, fd: int, count: int, offset: int) -> bytes | None:
+        return self.read(fd, count, offset)
+
+    def write(self, fd: int, data: bytes, offset: int) -> None:
+        file = self._file(fd)
+        part = self._rng.randint(0, len(data))
+        self._step(lambda: file.write(data[:part], offset))
+        end = self._grow(file, max(offset + len(data), len(file.cache)))
+        if end < offset + len(data):
+            file.write(data[: max(end - offset, 0)], offset)
+            raise OSError(errno.ENOSPC, "no space left on the simulated disk")
+        file.write(data, offset)
+
+    def allocate(self, fd: int, size: int) -> None:
+        file = self._file(fd)
+        self._step()
+        if size > len(file.cache):
+            end = self._grow(file, size)
+            file.resize(end)
+            if end < size:
+                raise OSError(errno.ENOSPC, "no space left on the simulated disk")
+
+    def truncate(self, fd: int, size: int) -> None:
+        file = self._file(fd)
+        self._step()
+        self._grow(file, size)
+        file.resize(size)
+
+    def sync_data(self, fd: int) -> None:
+        self.sync(fd)
+
+    def sync(self, fd: int) -> None:
+        file = self._file(fd)
+        self._step()
+        self.syncs += 1
+        if self.syncs in self.failing_syncs:
+            file.forget_dirty()
+            raise OSError(errno.EIO, "the simulated disk failed a sync")
+        file.sync()
+
+    def _file(self, fd: int) -> _File:
+        self._alive()
+        file = self._open.get(fd)
+        if file is None:
+            raise OSError(errno.EBADF, "no such descriptor")
+        return file
+
+    # --- names ---
+
+    def sync_directory(self, path: Path) -> None:
+        self._need_folder(path)
+        self._step()
+        rest = []
+        for change in self._changes:
+            if ((change.target or change.source) or path).parent == path:
+                _apply(self._durable, change)
+            else:
+                rest.append(change)
+        self._changes = rest
+
+    def make_directories(self, path: Path) -> list[Path]:
+        self._alive()
+        if path == self.root or path in self._names:
+            return []
+        made = [] if path.parent == self.root else self.make_directories(path.parent)
+        self._step()
+        self._change(_Change(path, _Folder(), None))
+        return [*made, path]
+
+    def names(self, path: Path) -> list[str]:
+        self._alive()
+        return sorted(other.name for other in self._names if other.parent == path)
+
+    def exists(self, path: Path) -> bool:
+        self._alive()
+        return path == self.root or path in self._names
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._need(source)
+        self._need_folder(target.parent)
+        self._step()
+        self._release(target)
+        self._change(_Change(target, self._names[source], source))
+
+    def unlink(self, path: Path) -> None:
+        self._need(path)
+        self._step()
+        self._release(path)
+        self._change(_Change(None, None, path))
+
+    def _release(self, path: Path) -> None:
+        node = self._names.get(path)
+        if self.space_bytes is not None and isinstance(node, _File):
+            self.space_bytes += len(node.cache)
+
+    def _change(self, change: _Change) -> None:
+        _apply(self._names, change)
+        self._changes.append(change)
+
+    def _need(self, path: Path) -> None:
+        self._alive()
+        if path not in self._names:
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
+
+    def _need_folder(self, path: Path) -> None:
+        if path != self.root and path not in self.root.parents:
+            self._need(path)
+
+    # --- whole files ---
+
+    def read_file(self, path: Path) -> bytes | None:
+        self._alive()
+        node = self._names.get(path)
+        return bytes(node.cache) if isinstance(node, _File) else None
+
+    def replace_file(self, path: Path, data: bytes) -> None:
+        draft = path.with_name(f"{path.name}.new")
+        fd = self.open(draft, create=True)
+        try:
+            self.truncate(fd, 0)
+            self.write(fd, data, 0)
+            self.sync(fd)
+        finally:
+            if not self._down:
+                self.close(fd)
+        self.rename(draft, path)
+        self.sync_directory(path.parent)
+
+    def lock(self, path: Path) -> int | None:
+        if path in self._locked.values():
+            return None
+        fd = self.open(path, create=True)
+        self._locked[fd] = path
+        return fd
+
+    # --- for tests ---
+
+    def files(self) -> list[Path]:
+        """Every file there is, in order."""
+        return sorted(path for path, node in self._names.items() if isinstance(node, _File))
+
+    def damage(self, path: Path, data: bytes) -> None:
+        """Put other bytes in the place of a file, on the platter too."""
+        node = self._names[path]
+        assert isinstance(node, _File)
+        node.cache, node.platter = bytearray(data), bytearray(data)
+        node.forget_dirty()
+
+
+def _apply(names: dict[Path, _Node], change: _Change) -> None:
+    if change.source is not None:
+        names.pop(change.source, None)
+    if change.target is not None and change.node is not None:
+        names[change.target] = change.node

@@ -1,0 +1,133 @@
+"""A scripted life of a store, with a crash at every one of its disk operations."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.adapters.filesystem.machine import Machine
+
+Crash = Literal["process", "power", "both"]
+AFTERWARDS: list[tuple[str, ...]] = [("a2", "b1", "c1"), ("flush",), ("c3", "a1"), ("close",)]
+
+SCRIPT: list[tuple[str, ...]] = [
+    ("a1",),
+    ("a2", "b3"),
+    ("flush",),
+    ("a5", "c1"),
+    ("flush",),
+    ("checkpoint",),
+    ("b4",),
+    ("close-b", "a1"),
+    ("b1", "a7"),
+    ("flush",),
+    ("delete-a", "c2"),
+    ("a2",),
+    ("checkpoint",),
+    ("close",),
+    ("a3",),
+    ("delete-c",),
+    ("flush",),
+    ("c2", "a3"),
+    ("flush",),
+    ("checkpoint",),
+    ("a9",),
+    ("close-a",),
+    ("close",),
+    ("c1",),
+]
+
+
+def survive(machine: Machine, kind: Crash) -> None:
+    """Crash, recover, check, go on, stop cleanly, check the files."""
+    machine.crash("power" if kind == "power" else "process")
+    machine.reopen()
+    if kind == "both":  # what recovery has read must be on the platter by now
+        machine.crash("power")
+        machine.reopen()
+    assert machine.run(AFTERWARDS)
+    machine.check_files()
+    machine.reopen()
+
+
+def operations_of(steps: list[tuple[str, ...]]) -> int:
+    machine = Machine()
+    assert machine.run(steps)
+    return machine.disk.operations
+
+
+@pytest.mark.parametrize("kind", ["process", "power", "both"])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_crash_at_any_disk_operation_loses_and_doubles_nothing(kind: Crash, seed: int) -> None:
+    for n in range(1, operations_of(SCRIPT) + 1):
+        machine = Machine(1000 * seed + n)
+        machine.disk.crash_at = n
+        assert not machine.run(SCRIPT), n
+        try:
+            survive(machine, kind)
+        except BaseException as error:
+            error.add_note(f"crash ({kind}) at operation {n}, seed {1000 * seed + n}")
+            raise
+
+
+STEP = st.one_of(
+    st.lists(
+        st.one_of(
+            st.tuples(st.sampled_from("abc"), st.integers(1, 6)).map(lambda a: f"{a[0]}{a[1]}"),
+            st.sampled_from(["close-a", "close-b", "delete-a", "delete-b", "delete-c"]),
+        ),
+        min_size=1,
+        max_size=3,
+        unique_by=lambda word: word[-1] if "-" in word else word[0],
+    ).map(tuple),
+    st.sampled_from([("flush",), ("flush",), ("checkpoint",), ("close",)]),
+)
+
+
+def random_lives(
+    lives: list[tuple[list[tuple[str, ...]], int, Literal["process", "power"]]], seed: int
+) -> None:
+    machine = Machine(seed)
+    for steps, after, kind in lives:
+        machine.disk.crash_at = machine.disk.operations + after
+        if machine.store is None:
+            try:
+                machine.reopen()
+            except BaseException as error:
+                if type(error).__name__ != "Crashed":
+                    raise
+                machine.crash(kind)
+                continue
+        machine.run(steps)
+        machine.crash(kind)
+    machine.reopen()
+    assert machine.run([("a1", "b1", "c1"), ("close",)])
+    machine.check_files()
+
+
+LIVES = st.lists(
+    st.tuples(
+        st.lists(STEP, min_size=1, max_size=8),
+        st.integers(1, 80),
+        st.sampled_from(["process", "power"]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(lives=LIVES, seed=st.integers(0, 2**20))
+def test_random_lives_with_crashes_during_recovery_too(lives, seed) -> None:
+    random_lives(lives, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(lives=LIVES, seed=st.integers(0, 2**20))
+@pytest.mark.timeout(240)
+def test_many_random_lives(lives, seed) -> None:
+    random_lives(lives, seed)
