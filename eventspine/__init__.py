@@ -12,9 +12,10 @@ from eventspine.contracts.context import RequestContext
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.event import EventMetadata, EventRouting, NewEvent, StreamEvent
 from eventspine.contracts.settings import Settings
+from eventspine.contracts.version import VERSION
 from eventspine.services.spine import Spine
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "Appended",
     "BlockingSpine",

@@ -43,6 +43,7 @@ from eventspine.contracts.errors import (
 )
 from eventspine.contracts.route import ResourceKind, ResourceRoute, RouteSpec
 from eventspine.contracts.settings import SETTINGS_FILE, LabSettings, Settings, load_settings
+from eventspine.contracts.settings_text import settings_text
 from eventspine.contracts.stores import EventStreamStore
 from eventspine.runtime.child import ChildSpec
 from eventspine.runtime.supervisor import Supervisor
@@ -123,9 +124,7 @@ class StreamBackends(Backends[StreamHost]):
         model = CONFIGS.get((resource_kind, backend_type.lower()))
         if model is None:
             supported = sorted(backend for kind, backend in CONFIGS if kind == resource_kind)
-            raise UnsupportedBackend(
-                backend_type, resource_kind=resource_kind, supported=supported
-            )
+            raise UnsupportedBackend(backend_type, resource_kind=resource_kind, supported=supported)
         try:
             return model.model_validate(config)
         except ValidationError as error:
@@ -236,9 +235,9 @@ async def _open_all(routes: RouteService, actors: RouteActors[StreamHost]) -> No
 async def init_root(root: Path) -> list[str]:
     """Write lab settings and explicit lab routes where there are none. Returns what was written."""
     written = []
-    root.mkdir(parents=True, exist_ok=True)
+    root.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - once, before anything runs
     if not (root / SETTINGS_FILE).exists():
-        (root / SETTINGS_FILE).write_text(LAB_SETTINGS, encoding="utf-8")
+        (root / SETTINGS_FILE).write_text(settings_text(), encoding="utf-8")
         written.append(str(root / SETTINGS_FILE))
     settings = load_settings(root)
     store = FilesystemRegistryStore(root)
@@ -272,7 +271,7 @@ class _Checks(Backends[None]):
 async def examine_root(root: str | Path) -> list[Finding]:
     """Check everything below a root that no process has open, and mend what recovery mends."""
     path, disk = Path(root), Disk()
-    if not path.is_dir():
+    if not path.is_dir():  # noqa: ASYNC240 - as above
         raise RootInvalid(f"{path} is not a directory")
     settings = load_settings(path)
     lock = RootLock(path, disk)
@@ -280,18 +279,3 @@ async def examine_root(root: str | Path) -> list[Finding]:
         return await anyio.to_thread.run_sync(examine, path, settings.storage, disk)
     finally:
         lock.release()
-
-
-LAB_SETTINGS = '''\
-# What the operator decides for this root. Every entry may be left out; unknown ones are refused.
-
-[lab]                       # the context of requests that state none; there is none outside lab
-tenant_id = "t_demo"
-env = "dev"
-mode = "lab"
-project_id = "default"
-
-[http]
-demo = true                 # the page at /demo
-cors_origins = []           # origins browsers may come from, e.g. ["https://app.example"]
-'''

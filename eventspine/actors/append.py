@@ -57,7 +57,7 @@ class Decision(NamedTuple):
     lines: list[bytes]
     answers: list[bytes]
     sequences: list[int]
-    new_ids: list[tuple[str, int]]
+    new_ids: dict[str, int]
 
 
 Known = Mapping[str, tuple[int, bytes]]
@@ -83,19 +83,21 @@ def decide(
     """
     if at.mode is not None and at.mode != stamp.mode:
         _mismatch("mode", stamp.mode, at.mode)
-    decision = Decision([], [], [], [])
+    decision = Decision([], [], [], {})
     lines, answers, sequences, new_ids = decision
     sequence = at.sequence
     for draft in drafts:
         event_id = draft.event_id
         if event_id is not None:
-            stored = known.get(event_id) or _among(new_ids, lines, at.sequence, event_id)
+            stored = known.get(event_id)
+            if stored is None and event_id in new_ids:  # it stands earlier in the same batch
+                stored = new_ids[event_id], lines[new_ids[event_id] - at.sequence - 1]
             if stored is not None:
                 _check_same(draft, event_id, at.epoch, stored)
                 sequences.append(stored[0])
                 answers.append(stored[1])
                 continue
-            new_ids.append((event_id, sequence + 1))
+            new_ids[event_id] = sequence + 1
         sequence += 1
         line = _line(at.epoch, sequence, draft, stamp, address)
         if len(line) > event_bytes_max:
@@ -128,16 +130,6 @@ def _line(epoch: int, sequence: int, draft: Draft, stamp: Stamp, address: bytes)
 
 
 _event_type = lru_cache(maxsize=4096)(encode_json)
-
-
-def _among(
-    new_ids: Sequence[tuple[str, int]], lines: Sequence[bytes], base: int, event_id: str
-) -> tuple[int, bytes] | None:
-    """The event with this id that stands earlier in the same batch."""
-    for known_id, sequence in new_ids:
-        if known_id == event_id:
-            return sequence, lines[sequence - base - 1]
-    return None
 
 
 def _check_same(draft: Draft, event_id: str, epoch: int, stored: tuple[int, bytes]) -> None:

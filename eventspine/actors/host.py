@@ -160,6 +160,8 @@ class StreamHost:
     ) -> tuple[StreamActor, Decision, Commit | None]:
         ids = [draft.event_id for draft in request.drafts if draft.event_id is not None]
         known = await known_events(self, actor, ids)
+        if actor.gone is not None:  # what it stands at was refused while it was looking
+            raise StoreUnavailable(f"{self.name}: the stream was read anew", retry_after_s=1)
         return actor, *self._decide(actor, request, known)
 
     def _decide(

@@ -7,20 +7,18 @@ is looked up in the stream's id index, which the owner loads when the first such
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
-
 from eventspine.actors.append import NOTHING, Known
+from eventspine.actors.stream import StreamActor
+from eventspine.actors.view import HostView
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import CursorGone, InvalidCursor
 from eventspine.contracts.event_id import sequence_in
 from eventspine.contracts.ids import ID_BYTES_MAX
 from eventspine.contracts.wire import Draft, event_id_of
 
-if TYPE_CHECKING:
-    from eventspine.actors.host import StreamHost
-    from eventspine.actors.stream import StreamActor
-
 LATEST = "latest"
+NEIGHBOURS = 128
+NEIGHBOUR_BYTES = 64 * 1024
 
 
 def needs_lookup(actor: StreamActor, drafts: Sequence[Draft]) -> bool:
@@ -36,7 +34,7 @@ def needs_lookup(actor: StreamActor, drafts: Sequence[Draft]) -> bool:
     return False
 
 
-async def known_events(host: StreamHost, actor: StreamActor, ids: Sequence[str]) -> Known:
+async def known_events(host: HostView, actor: StreamActor, ids: Sequence[str]) -> Known:
     """The stored or pending events that carry one of `ids`. Runs inside the actor's turn."""
     if not ids:
         return NOTHING
@@ -46,35 +44,46 @@ async def known_events(host: StreamHost, actor: StreamActor, ids: Sequence[str])
             for n, line in enumerate(commit.lines):
                 index.add(event_id_of(line), commit.first_sequence + n)
         actor.ids = index
-    known = {}
+    known, lines = {}, _Lines(host, actor)
     for event_id in ids:
-        found = await _holder(host, actor, event_id, actor.ids.candidates(event_id))
+        found = await _holder(lines, event_id, actor.ids.candidates(event_id))
         if found is not None:
             known[event_id] = found
     return known
 
 
+class _Lines:
+    """Lines of a stream by sequence, pending ones too. A batch sent again asks for neighbours."""
+
+    def __init__(self, host: HostView, actor: StreamActor) -> None:
+        self._host = host
+        self._actor = actor
+        self._read: dict[int, bytes] = {}
+
+    async def get(self, sequence: int) -> bytes | None:
+        actor = self._actor
+        pending = actor.pending_line(sequence)
+        if pending is not None or not 1 <= sequence <= actor.committed:
+            return pending[0] if pending else None
+        if sequence not in self._read:
+            store = self._host.open_store()
+            lines = await store.read(actor.key, sequence, NEIGHBOURS, NEIGHBOUR_BYTES)
+            self._read = dict(enumerate(lines, sequence))
+        return self._read.get(sequence)
+
+
 async def _holder(
-    host: StreamHost, actor: StreamActor, event_id: str, candidates: Sequence[int]
+    lines: _Lines, event_id: str, candidates: Sequence[int]
 ) -> tuple[int, bytes] | None:
     own = sequence_in(event_id)
     for sequence in (*candidates, *(() if own is None else (own,))):
-        if not 1 <= sequence <= actor.sequence:
-            continue
-        pending = actor.pending_line(sequence)
-        if pending is not None:
-            line = pending[0]
-        else:
-            lines = await host.open_store().read(actor.key, sequence, 1, 1)
-            if not lines:
-                continue
-            line = lines[0]
-        if event_id_of(line) == event_id:
+        line = await lines.get(sequence)
+        if line is not None and event_id_of(line) == event_id:
             return sequence, line
     return None
 
 
-async def position(host: StreamHost, actor: StreamActor, text: str | None) -> int:
+async def position(host: HostView, actor: StreamActor, text: str | None) -> int:
     """The sequence that a cursor, an event id, `latest` or None (the start) points at.
 
     Raises:
@@ -107,13 +116,13 @@ def gone(actor: StreamActor, requested: str) -> CursorGone:
     )
 
 
-async def _sequence_of(host: StreamHost, actor: StreamActor, event_id: str) -> int | None:
-    found = await _holder(host, actor, event_id, ())
+async def _sequence_of(host: HostView, actor: StreamActor, event_id: str) -> int | None:
+    found = await _holder(_Lines(host, actor), event_id, ())
     if found is None:
         known = await host.directory.turn(actor.key, _looking_for(host, event_id))
         found = known.get(event_id)
     return found[0] if found and found[0] <= actor.committed else None
 
 
-def _looking_for(host: StreamHost, event_id: str) -> Callable[[StreamActor], Awaitable[Known]]:
+def _looking_for(host: HostView, event_id: str) -> Callable[[StreamActor], Awaitable[Known]]:
     return lambda owner: known_events(host, owner, [event_id])

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import anyio
 
 from eventspine.actors.lookup import LATEST, gone, position
 from eventspine.actors.stream import Reader, StreamActor, check_mode
+from eventspine.actors.view import HostView
 from eventspine.contracts.answers import Page
 from eventspine.contracts.cursor import Cursor
 
-if TYPE_CHECKING:
-    from eventspine.actors.host import StreamHost
-
 
 async def page_after(
-    host: StreamHost, key: str, mode: str, after: str | None, limit: int, wait_s: float
+    host: HostView, key: str, mode: str, after: str | None, limit: int, wait_s: float
 ) -> Page:
     """At most `limit` events after a position, in order; waits for the first one if asked to."""
     actor = await host.actor(key)
@@ -31,7 +27,7 @@ async def page_after(
 
 
 async def page_before(
-    host: StreamHost, key: str, mode: str, before: str, after: str | None, limit: int
+    host: HostView, key: str, mode: str, before: str, after: str | None, limit: int
 ) -> Page:
     """The last `limit` events before a position (and after another), in ascending order."""
     actor = await host.actor(key)
@@ -53,29 +49,35 @@ def _page(actor: StreamActor, lines: list[bytes], first: int) -> Page:
     return Page(lines, first, end, actor.head, actor.earliest, actor.closed)
 
 
-async def read_lines(host: StreamHost, actor: StreamActor, after: int, limit: int) -> list[bytes]:
+async def read_lines(host: HostView, actor: StreamActor, after: int, limit: int) -> list[bytes]:
     """Durable lines after a sequence, at most `limit` of them and `page_bytes_max` bytes."""
     count = min(limit, actor.committed - after)
     if count <= 0:
         return []
-    store = host.open_store()
+    store, epoch = host.open_store(), actor.epoch
     room = host.limits.page_bytes_max
     lines = store.read_nowait(actor.key, after + 1, count, room)
-    return await store.read(actor.key, after + 1, count, room) if lines is None else lines
+    if lines is None:
+        lines = await store.read(actor.key, after + 1, count, room)
+        if actor.epoch != epoch:  # deleted meanwhile: these may be events of another life
+            raise gone(actor, str(Cursor(epoch, after)))
+    return lines
 
 
-async def _wait_beyond(host: StreamHost, actor: StreamActor, sequence: int, wait_s: float) -> None:
+async def _wait_beyond(host: HostView, actor: StreamActor, sequence: int, wait_s: float) -> None:
     """Wait until something is after `sequence` or the stream ends, at most `wait_s` seconds."""
     epoch, reader = actor.epoch, Reader()
     actor.join(reader)
+    host.readers.add(reader)
     host.long_polls += 1
     try:
         with anyio.move_on_after(wait_s):
             while actor.committed <= sequence and actor.epoch == epoch:
-                if actor.closed or actor.gone:
+                if actor.closed or actor.gone or host.draining:
                     return
                 reader.ticket = host.new_ticket()
                 await reader.ticket
     finally:
         host.long_polls -= 1
+        host.readers.discard(reader)
         actor.leave(reader)

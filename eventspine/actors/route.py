@@ -19,6 +19,7 @@ from eventspine.runtime.limits import DirectoryLimits
 
 log = logging.getLogger(__name__)
 H = TypeVar("H")
+_SEPARATOR = "\x1f"  # a control character, which no id may hold
 
 
 class RouteActor(Generic[H]):
@@ -45,7 +46,6 @@ class RouteActors(Generic[H]):
     ) -> None:
         self._find = find
         self._backends = backends
-        self._keys: dict[str, RouteKey] = {}
         self.directory: Directory[RouteActor[H]] = Directory(
             "routes", self._activate, limits=DirectoryLimits(waiters_max=10_000, turn_wait_s=30.0)
         )
@@ -56,19 +56,18 @@ class RouteActors(Generic[H]):
         Raises:
             NoRouteConfigured: the registry has no such route (R-01).
         """
-        return await self.directory.turn(self._name(key), _itself)
+        return await self.directory.turn(_name(key), _itself)
 
     async def changed(self, key: RouteKey) -> None:
         """The registry has changed this route: open what it names now, then swap."""
-        name = self._name(key)
+        name = _name(key)
         if self._find(key) is None:
             self.directory.reset(name, "the route was deleted")
-            del self._keys[name]
         elif self.directory.incarnation(name) is not None:
             await self.directory.control(name, self._swap)
 
     async def _activate(self, name: str) -> RouteActor[H]:
-        key = self._keys[name]
+        key = RouteKey(*name.split(_SEPARATOR))
         route = self._find(key)
         if route is None:
             raise NoRouteConfigured(key.resource_kind, **key._asdict())
@@ -86,10 +85,9 @@ class RouteActors(Generic[H]):
             return
         actor.route, actor.handle, actor.stale = route, handle, None
 
-    def _name(self, key: RouteKey) -> str:
-        name = "\x1f".join(key)
-        self._keys.setdefault(name, key)
-        return name
+
+def _name(key: RouteKey) -> str:
+    return _SEPARATOR.join(key)
 
 
 async def _itself(actor: RouteActor[H]) -> RouteActor[H]:

@@ -12,7 +12,7 @@ Source: DESIGN decisions 3, 5, 7, 9; CARD-04.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from eventspine.actors.append import Position
 from eventspine.contracts.answers import EndReason, TailSlice
@@ -53,9 +53,10 @@ class Commit(StreamCommit):
         lines: Sequence[bytes],
         ticket: Ticket[None],
         kind: CommitKind = CommitKind.EVENTS,
+        mode: str = "",
     ) -> None:
         self.key = actor.key
-        self.mode = actor.mode or ""
+        self.mode = actor.mode or mode
         self.epoch = actor.epoch
         self.first_sequence = first_sequence
         self.lines = lines
@@ -93,7 +94,6 @@ class Commit(StreamCommit):
 class StreamActor:
     __slots__ = (
         "_slices",
-        "address",
         "closed",
         "committed",
         "epoch",
@@ -111,7 +111,6 @@ class StreamActor:
 
     def __init__(self, key: str, head: StreamHead) -> None:
         self.key = key
-        self.address: bytes | None = None
         self.epoch = head.epoch
         self.sequence = self.committed = head.sequence
         self.closed = head.closed
@@ -146,18 +145,17 @@ class StreamActor:
 
     def commit_of(self, lines: Sequence[bytes], mode: str, ticket: Ticket[None]) -> Commit:
         """A commit of new lines. The actor stands where it stood: see `accept`."""
-        if self.mode is None:
-            self.mode = mode
-        return Commit(self, self.sequence + 1, lines, ticket)
+        return Commit(self, self.sequence + 1, lines, ticket, mode=mode)
 
-    def accept(self, commit: Commit, new_ids: Sequence[tuple[str, int]] = ()) -> None:
+    def accept(self, commit: Commit, new_ids: Mapping[str, int] = {}) -> None:
         """The writer has taken the commit: from now on it counts."""
         if self.pending is None:
             self.pending = deque()
         self.pending.append(commit)
         self.sequence += len(commit.lines)
+        self.mode = self.mode or commit.mode or None
         if self.ids is not None:
-            for event_id, sequence in new_ids:
+            for event_id, sequence in new_ids.items():
                 self.ids.add(event_id, sequence)
 
     def settled(self, commit: Commit, error: BaseException | None) -> None:
@@ -187,7 +185,7 @@ class StreamActor:
         self.epoch += 1
         self.sequence = self.committed = 0
         self.closed = False
-        self.mode = self.address = None
+        self.mode = None
         self.forget_tail()
         if self.ids is not None:
             self.ids.close()

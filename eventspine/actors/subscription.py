@@ -10,20 +10,17 @@ from __future__ import annotations
 
 import random
 from types import TracebackType
-from typing import TYPE_CHECKING
-
 import anyio
 
 from eventspine.actors.page import read_lines
 from eventspine.actors.stream import Reader, StreamActor, check_mode
+from eventspine.actors.view import HostView
 from eventspine.contracts.answers import EndReason, TailSlice
 from eventspine.contracts.cursor import Cursor
-from eventspine.contracts.errors import Draining, StoreUnavailable
-
-if TYPE_CHECKING:
-    from eventspine.actors.host import StreamHost
+from eventspine.contracts.errors import CursorGone, Draining, StoreUnavailable
 
 HISTORY_EVENTS = 512
+REOPEN_WAIT_S = (0.2, 1.0)
 
 
 class Subscription:
@@ -32,7 +29,7 @@ class Subscription:
     `ended` says why it ended: closed (complete), deleted, draining (connect again).
     """
 
-    def __init__(self, host: StreamHost, actor: StreamActor, mode: str, sequence: int) -> None:
+    def __init__(self, host: HostView, actor: StreamActor, mode: str, sequence: int) -> None:
         self.ended: EndReason | None = None
         self._host = host
         self._actor = actor
@@ -62,7 +59,13 @@ class Subscription:
             if self._has_ended(actor):
                 break
             if self._sequence < actor.committed:
-                return await self._take(actor)
+                try:
+                    return await self._take(actor)
+                except CursorGone:
+                    continue  # deleted while its history was read
+                except StoreUnavailable:
+                    await anyio.sleep(random.uniform(*REOPEN_WAIT_S))
+                    return None
             self._reader.ticket = self._host.new_ticket()
             if not await self._reader.ticket:
                 return None
@@ -77,10 +80,12 @@ class Subscription:
             self.ended = "closed"
         return self.ended is not None
 
-    async def _take(self, actor: StreamActor) -> TailSlice:
+    async def _take(self, actor: StreamActor) -> TailSlice | None:
         piece = actor.slice_after(self._sequence)
         if piece is None:
             lines = await read_lines(self._host, actor, self._sequence, HISTORY_EVENTS)
+            if not lines:
+                return None  # its end is committed, and about to be told
             piece = TailSlice(self._epoch, self._sequence + 1, lines)
         self._sequence = piece.last
         return piece
@@ -94,7 +99,7 @@ class Subscription:
             actor = await self._host.actor(self._actor.key)
             check_mode(actor, self._mode)
         except (StoreUnavailable, Draining):
-            await anyio.sleep(random.uniform(0.2, 1.0))
+            await anyio.sleep(random.uniform(*REOPEN_WAIT_S))
             return False
         actor.join(self._reader)
         self._actor = actor

@@ -71,6 +71,7 @@ def _health_routes(health: HealthEndpoints) -> list[BaseRoute]:
         RawRoute("/healthz", {"GET": health.alive, "HEAD": health.alive}),
         RawRoute("/readyz", {"GET": health.ready, "HEAD": health.ready}),
         RawRoute("/metrics", {"GET": health.metrics}),
+        RawRoute("/v1/supervisor", {"GET": health.supervisor}),
     ]
 
 

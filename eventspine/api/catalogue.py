@@ -31,7 +31,7 @@ def catalogue() -> list[Row]:
     rows = [
         Row(cls.code, STATUS[cls], cls.title, cls.remedy, cls.outcome)
         for cls in STATUS
-        if not cls.__subclasses__()
+        if not any(other is not cls and issubclass(other, cls) for other in STATUS)
     ]
     rows.append(Row(INTERNAL_CODE, 500, INTERNAL_TITLE, INTERNAL_REMEDY, "unknown"))
     return sorted(rows, key=lambda row: (row.status, row.code))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from eventspine.api.answer import Answer, Header
 from eventspine.api.context import HEADERS
 from eventspine.api.fields import Fields, shown
+from eventspine.api.refusals import OriginRefused
 
 METHODS = b"GET, HEAD, POST, PUT, DELETE"
 ALLOWED = b", ".join(
@@ -37,6 +38,23 @@ class Cors:
         if self._any:
             return b"*"
         return origin if origin in self._origins else None
+
+    def refuse_foreign(self, method: str, fields: Fields) -> None:
+        """A browser sends some POSTs to any site without asking first; we look at who asks.
+
+        Raises:
+            OriginRefused: the request changes something, and comes from a page of another site.
+        """
+        origin = fields.get(b"origin")
+        if method in ("GET", "HEAD", "OPTIONS") or origin is None:
+            return
+        host = fields.get(b"host") or b""
+        if origin in (b"http://" + host, b"https://" + host) or self.allowed(origin) is not None:
+            return
+        text = origin.decode("latin-1")
+        raise OriginRefused(
+            f"{text[:100]!r} is not an origin the operator named", origin=text[:100]
+        )
 
     def headers(self, origin: bytes) -> list[Header]:
         """Headers for an actual answer to this origin."""

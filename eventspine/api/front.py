@@ -66,6 +66,7 @@ class Front:
             if is_preflight(scope["method"], call.fields):
                 await self._cors.preflight(call.fields)(scope, call.receive, exchange.send)
                 return
+            self._cors.refuse_foreign(scope["method"], call.fields)
             await self._app(scope, call.receive, exchange.send)
         except EventspineError as error:
             await self._refused(call, exchange, error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from starlette.types import ASGIApp
 
 from eventspine.api.answer import Answer, json_answer
@@ -23,6 +25,10 @@ class HealthEndpoints:
     async def ready(self, call: Call) -> ASGIApp:
         report = dict(self._spine.ready())
         return json_answer(200 if report["ready"] else 503, report, [_NO_STORE])
+
+    async def supervisor(self, call: Call) -> ASGIApp:
+        """What runs, what was restarted and why (`causes`), and what may still be."""
+        return json_answer(200, dataclasses.asdict(self._spine.tree()), [_NO_STORE])
 
     async def metrics(self, call: Call) -> ASGIApp:
         return Answer(200, self._metrics.exposition(), MEDIA_TYPE, [_NO_STORE])

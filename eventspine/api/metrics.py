@@ -1,7 +1,8 @@
 """Prometheus metrics: numbers of the spine and of the answers given, read when they are asked for.
 
-Own registry, so that an embedding program's metrics and ours do not meet. Labels are backends,
-address templates, methods and statuses, never ids: a label per tenant is a series per tenant.
+Own registry, so that an embedding program's metrics and ours do not meet. Labels are names of
+backends and services, address templates, methods and statuses, never ids: a label per tenant is a
+series per tenant.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ Labels = tuple[tuple[str, str], ...]
 _COUNTED = frozenset(
     ["turns", "batches", "items", "bytes", "commits", "events", "refusals", "commit_s_total"]
     + ["passivated", "activations", "activation_failures", "crashes", "resets"]
+    + ["restarts", "outages"]
     + [f"{why}_refused" for why in ("deadlocks", "overloaded", "deadline", "quarantined")]
     + ["draining_refused"]
 )
@@ -121,7 +123,7 @@ def samples(prefix: str, value: Any, labels: Labels, field: str = "") -> Iterato
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         own = getattr(value, "name", None)
         if isinstance(own, str) and not labels:
-            labels = (("backend", own),)
+            labels = (("name", own),)
         for item in dataclasses.fields(value):
             name = prefix if item.name in ("hosts", "counters") else f"{prefix}_{item.name}"
             yield from samples(name, getattr(value, item.name), labels, item.name)

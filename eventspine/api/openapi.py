@@ -21,10 +21,10 @@ from eventspine.api.parameters import (
     path_parameters,
 )
 from eventspine.api.service import SpineService
-from eventspine.api.version import VERSION
 from eventspine.contracts.event import NewEvent, StreamEvent
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.route import ResourceRoute, RouteSpec
+from eventspine.contracts.version import VERSION
 
 _PROBLEM = "application/problem+json"
 _CURSOR = {"type": "string", "pattern": "^[0-9]{16}_[0-9]{16}$"}
@@ -109,7 +109,8 @@ def _body(kind: str) -> dict[str, Any]:
 
 def _responses(operation: Operation, rows: dict[str, Row]) -> dict[str, Any]:
     responses = {str(status): _answer(kind) for status, kind in operation.answers.items()}
-    codes = [*EVERYWHERE, *(CONTEXT if operation.context else ()), *operation.errors]
+    changes = () if operation.method == "get" else ("origin_refused",)
+    codes = [*EVERYWHERE, *changes, *(CONTEXT if operation.context else ()), *operation.errors]
     by_status: dict[int, list[Row]] = defaultdict(list)
     for code in dict.fromkeys(codes):
         row = rows[code.rstrip("!")]

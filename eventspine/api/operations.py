@@ -285,6 +285,15 @@ OPERATIONS: tuple[Operation, ...] = (
         answers={200: "readiness", 503: "readiness"},
     ),
     Operation(
+        "get",
+        "/v1/supervisor",
+        "supervisor",
+        "operation",
+        "The supervisor tree",
+        "Every service with its state, its restarts and their causes, and the budget left.",
+        answers={200: "object"},
+    ),
+    Operation(
         "get", "/metrics", "metrics", "operation", "Prometheus metrics", answers={200: "metrics"}
     ),
 )

@@ -84,7 +84,11 @@ def parameter(name: str, limits: Limits) -> dict[str, Any]:
     position = {"type": "string", "maxLength": ID_BYTES_MAX}
     described: dict[str, tuple[str, str, dict[str, Any]]] = {
         "after": ("query", "A cursor, an event id, or `latest`.", position),
-        "before": ("query", "A cursor or an event id: the last events before it (and after `after`).", position),
+        "before": (
+            "query",
+            "A cursor or an event id: the last events before it (and after `after`).",
+            position,
+        ),
         "last_event_id": ("query", "As the header, for clients that cannot set it.", position),
         "limit": (
             "query",

@@ -39,6 +39,7 @@ STATUS: dict[type[errors.EventspineError], int] = {
     errors.InvalidRoute: 422,
     refusals.AddressNotFound: 404,
     refusals.MethodNotAllowed: 405,
+    refusals.OriginRefused: 403,
     refusals.RequestTimeout: 408,
     refusals.UnsupportedMediaType: 415,
     refusals.HeadersTooLarge: 431,

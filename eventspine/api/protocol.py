@@ -37,15 +37,11 @@ from eventspine.contracts.limits import Limits
 _QUIET = logging.getLogger("eventspine.server.http")
 _QUIET.setLevel(logging.ERROR)
 
-HEADER_BYTES_MAX = 64 * 1024
-KEEP_ALIVE_S = 75.0
-
 
 class EdgeConfig(Config):
     """uvicorn's settings and ours, handed to every connection."""
 
     limits: Limits
-    connections_max: int
 
 
 class EdgeProtocol(HttpToolsProtocol):
@@ -59,7 +55,6 @@ class EdgeProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.logger = _QUIET
         self._limits = config.limits
-        self._connections_max = config.connections_max
         self._in_headers = False
         self._in_body = False
         self._refused = False
@@ -73,12 +68,12 @@ class EdgeProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=self._limits.reader_lag_bytes_max)
-        if len(self.connections) > self._connections_max:
+        if len(self.connections) > self._limits.connections_max:
             self._refuse(
                 TooManyConnections(
-                    f"{self._connections_max} connections are open",
+                    f"{self._limits.connections_max} connections are open",
                     limit="connections_max",
-                    maximum=self._connections_max,
+                    maximum=self._limits.connections_max,
                     retry_after_s=1,
                 )
             )
@@ -106,7 +101,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def _keep_time(self) -> None:
         """After a piece of input: is a deadline running that should not, or the other way?"""
         if self._in_headers:
-            if self._header_bytes > HEADER_BYTES_MAX:
+            if self._header_bytes > self._limits.header_bytes_max:
                 self._refuse_headers()
             elif self._deadline is None:
                 self._began_at = self.loop.time()
@@ -125,20 +120,20 @@ class EdgeProtocol(HttpToolsProtocol):
         self._in_headers, self._in_body = True, False
         super().on_message_begin()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_body and not self._refused:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         if self._refused:
             return
-        if self._header_bytes > HEADER_BYTES_MAX and self._size() > HEADER_BYTES_MAX:
+        if (
+            self._header_bytes > self._limits.header_bytes_max
+            and self._size() > self._limits.header_bytes_max
+        ):
             self._refuse_headers()
             return
         self._in_headers, self._in_body = False, True
         self._stop_watching()  # a body has its own clock
         self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]
         super().on_headers_complete()
+        self.headers = []  # for trailer fields; the request keeps the list it was checked with
 
     def on_body(self, body: bytes) -> None:
         if not self._refused:
@@ -189,9 +184,9 @@ class EdgeProtocol(HttpToolsProtocol):
     def _refuse_headers(self) -> None:
         self._refuse(
             HeadersTooLarge(
-                f"the header fields pass {HEADER_BYTES_MAX} bytes",
+                f"the header fields pass {self._limits.header_bytes_max} bytes",
                 limit="header_bytes_max",
-                maximum=HEADER_BYTES_MAX,
+                maximum=self._limits.header_bytes_max,
             )
         )
 

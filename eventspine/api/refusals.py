@@ -19,6 +19,14 @@ class MethodNotAllowed(CallerError):
     remedy = "Use one of the methods in `allow`."
 
 
+class OriginRefused(CallerError):
+    """Fields: `origin`."""
+
+    code = "origin_refused"
+    title = "A page of another site may not change anything here"
+    remedy = "Name the page's origin in settings.toml, under [http] cors_origins."
+
+
 class UnsupportedMediaType(CallerError):
     """Fields: `supported`."""
 

@@ -1,8 +1,8 @@
 """The endpoints of routes: which backend holds one kind of store for one scope.
 
 A route is addressed by its key, `/v1/routes/{kind}/{tenant}/{env}/{project}/{mode}`, and carries
-its revision as ETag; PUT and DELETE take it in If-Match. A PUT with `If-None-Match: *` or to a key
-without a route creates it; the key in the body, where stated, must be the one in the address.
+its revision as ETag; PUT and DELETE take it in If-Match. A PUT to a key without a route creates
+it; the key in the body, where stated, must be the one in the address.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from starlette.types import ASGIApp
 
 from eventspine.api import negotiation, query
+from eventspine.api.address import raw_path
 from eventspine.api.answer import Answer, Header, json_answer
 from eventspine.api.body import read_body
 from eventspine.api.call import Call
@@ -91,8 +92,8 @@ class RouteEndpoints:
             route = await self._routes.create(spec, by=_by(call))
         except BackendRefusedInMode as error:
             # here the operator is the caller, and the route is what is wrong
-            instance = call.scope["path"]
-            return problem(error, quote(instance), call.request_id, status=422)
+            instance = raw_path(call.scope).decode("latin-1")
+            return problem(error, instance, call.request_id, status=422)
         return _route_answer(201, route, [(b"location", _location(route).encode())])
 
     def _exists(self, key: RouteKey) -> bool:

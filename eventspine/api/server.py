@@ -17,13 +17,12 @@ from collections.abc import Callable
 from starlette.types import ASGIApp
 from uvicorn.server import Server
 
-from eventspine.api.protocol import KEEP_ALIVE_S, EdgeConfig, EdgeProtocol
+from eventspine.api.protocol import EdgeConfig, EdgeProtocol
 from eventspine.contracts.limits import Limits
 
 log = logging.getLogger("eventspine.server")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_SPARE_CONNECTIONS = 1024
 _POLL_S = 0.02
 
 
@@ -37,7 +36,6 @@ async def serve(
     on_started: Callable[[str, int], object] = lambda host, port: None,
     stop: asyncio.Event | None = None,
     sock: socket.socket | None = None,
-    connections_max: int | None = None,
     handle_signals: bool = True,
 ) -> None:
     """Serve until SIGTERM, SIGINT or `stop`; then drain and return.
@@ -46,7 +44,6 @@ async def serve(
         drain: called once when the stop begins; readers must end soon after.
         on_started: called with the address when connections are taken.
         sock: listen on this bound socket instead of host and port.
-        connections_max: default: one for every reader and long-poll there may be, and a thousand.
     """
     config = EdgeConfig(
         app,
@@ -57,13 +54,10 @@ async def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=int(KEEP_ALIVE_S),
+        timeout_keep_alive=max(int(limits.keep_alive_s), 1),
         backlog=4096,
     )
     config.limits = limits
-    config.connections_max = connections_max or (
-        limits.subscribers_max + limits.long_polls_max + _SPARE_CONNECTIONS
-    )
     listening = sock or _bound(host, port)
     server = EdgeServer(config, drain)
     stop = asyncio.Event() if stop is None else stop
@@ -138,7 +132,10 @@ class EdgeServer(Server):
                 await self._quiet()
         except TimeoutError:
             log.warning("stop: cutting %d connections", len(self.server_state.connections))
-            await self._cut_off()
+            await asyncio.gather(*self._cut_off(), return_exceptions=True)
+        except asyncio.CancelledError:
+            self._cut_off()
+            raise
 
     async def _quiet(self) -> None:
         state = self.server_state
@@ -147,7 +144,7 @@ class EdgeServer(Server):
         if self._cut.is_set():
             raise TimeoutError
 
-    async def _cut_off(self) -> None:
+    def _cut_off(self) -> list[asyncio.Task[None]]:
         state = self.server_state
         for connection in list(state.connections):
             if connection.transport is not None:
@@ -155,7 +152,7 @@ class EdgeServer(Server):
         tasks = list(state.tasks)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        return tasks
 
     # --- signals ---
 

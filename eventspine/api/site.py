@@ -17,7 +17,7 @@ from eventspine.api.answer import Answer, Header, json_answer
 from eventspine.api.call import Call
 from eventspine.api.catalogue import catalogue
 from eventspine.api.refusals import AddressNotFound
-from eventspine.api.version import VERSION
+from eventspine.contracts.version import VERSION
 
 STATIC = Path(__file__).parent / "static"
 

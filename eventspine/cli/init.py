@@ -8,9 +8,8 @@ import anyio
 import click
 
 from eventspine.cli.failures import fail
-from eventspine.cli.settings_text import settings_text
 from eventspine.cli.where import root_option
-from eventspine.contracts.settings import SETTINGS_FILE
+from eventspine.contracts.settings_text import settings_text
 
 
 @click.command()
@@ -42,12 +41,4 @@ def write_root(root: Path) -> list[str]:
     """Settings and routes where there are none; what was written."""
     from eventspine.bootstrap import init_root
 
-    root.mkdir(parents=True, exist_ok=True)
-    settings = root / SETTINGS_FILE
-    try:
-        with settings.open("x", encoding="utf-8") as file:
-            file.write(settings_text())
-        written = [str(settings)]
-    except FileExistsError:
-        written = []
-    return written + anyio.run(init_root, root)
+    return anyio.run(init_root, root)

@@ -155,7 +155,7 @@ async def _replay(run: _Run) -> list[Verdict]:
         run.where.url,
         context=run.where.stated,
         retry=retry,
-        timeout_s=60.0,
+        timeout_s=max(1.0, min(30.0, run.patience_s / 3)),
         connections_max=connections,
     ) as client:
         if run.send:

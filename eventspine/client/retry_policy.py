@@ -45,5 +45,5 @@ def worth_another_try(error: EventspineError) -> bool:
     if isinstance(error, Deadlock):
         return False
     if isinstance(error, BadAnswer):
-        return error.fields.get("status") in (408, 429, 500, 502, 503, 504)
+        return error.fields.get("status") in (408, 429, 502, 503, 504)
     return error.outcome != "refused"

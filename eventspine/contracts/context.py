@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from eventspine.contracts.errors import ContextMissing
-from eventspine.contracts.ids import checked_id, path_segment
+from eventspine.contracts.ids import checked_id, checked_mode, joined_segment, path_segment
 from eventspine.contracts.surface import DEFAULT_SURFACE, canonical_surface
 
 DEFAULT_PROJECT = "default"
@@ -33,7 +33,7 @@ class Scope(NamedTuple):
         """`{tenant}/{env}/{surface}` or `{tenant}/{env}/{surface}@{project}` (PATH-01, D15)."""
         surface = path_segment(self.surface_id)
         if self.project_id != DEFAULT_PROJECT:
-            surface = f"{surface}@{path_segment(self.project_id)}"
+            surface = joined_segment(surface, path_segment(self.project_id))
         return f"{path_segment(self.tenant_id)}/{path_segment(self.env)}/{surface}"
 
 
@@ -60,12 +60,16 @@ class RequestContext(BaseModel):
         name = getattr(info, "field_name", "value")
         if value is None and name in _OPTIONAL:
             return None
-        return checked_id(value, str(name))
+        return checked_mode(value) if name == "mode" else checked_id(value, str(name))
 
     @field_validator("surface_id", mode="after")
     @classmethod
     def _canonical(cls, value: str) -> str:
         return canonical_surface(value)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A context with other values: checked like a new one, and with a scope of its own."""
+        return type(self).model_validate({**self.model_dump(), **(update or {})})
 
     @cached_property
     def scope(self) -> Scope:

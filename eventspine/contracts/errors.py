@@ -174,9 +174,10 @@ class NoRouteConfigured(OperatorError, RuntimeError):
     title = "No route is configured for this kind of store"
     remedy = "Create one: eventspine routes create, or POST /v1/routes."
 
-    def __init__(self, resource_kind: str, **fields: object) -> None:
+    def __init__(self, resource_kind: str, /, **fields: object) -> None:
         super().__init__(
-            f"No route configured for {resource_kind}", resource_kind=resource_kind, **fields
+            f"No route configured for {resource_kind}",
+            **{**fields, "resource_kind": resource_kind},
         )
 
 

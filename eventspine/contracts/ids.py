@@ -16,7 +16,9 @@ from functools import lru_cache
 from eventspine.contracts.errors import InvalidId
 
 ID_BYTES_MAX = 255
+MODE_BYTES_MAX = 31  # what the index of a stream has room for
 SEGMENT_CHARS_MAX = 160
+NAME_CHARS_MAX = 240  # file systems take 255, and a file may be written beside under a longer name
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
 _SEGMENT = [chr(b) if b in _PLAIN else f"%{b:02x}" for b in range(256)]
@@ -48,6 +50,20 @@ def checked_id(value: object, what: str) -> str:
     return value
 
 
+def checked_mode(value: object) -> str:
+    """`value` if it can be a mode. Raises InvalidId."""
+    mode = checked_id(value, "mode")
+    if len(mode.encode()) > MODE_BYTES_MAX:
+        raise InvalidId(
+            f"mode has more than {MODE_BYTES_MAX} bytes",
+            field="mode",
+            limit="mode_bytes_max",
+            maximum=MODE_BYTES_MAX,
+            actual=len(mode.encode()),
+        )
+    return mode
+
+
 @lru_cache(maxsize=65_536)
 def path_segment(value: str) -> str:
     """The one path segment of an id. Injective, reversible unless it had to be cut."""
@@ -58,6 +74,17 @@ def path_segment(value: str) -> str:
         digest = hashlib.sha256(value.encode()).hexdigest()
         segment = f"{segment[: SEGMENT_CHARS_MAX - 65]}~{digest}"
     return segment
+
+
+def joined_segment(first: str, second: str) -> str:
+    """Two segments as one, `first@second`; cut like a long id when it would be no file name.
+
+    No segment holds an `@` and none begins with `~`, so the cut ones meet no other.
+    """
+    joined = f"{first}@{second}"
+    if len(joined) > NAME_CHARS_MAX:
+        return f"{first[:95]}@~{hashlib.sha256(joined.encode()).hexdigest()}"
+    return joined
 
 
 def id_of_segment(segment: str) -> str | None:

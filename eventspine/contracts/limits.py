@@ -46,7 +46,10 @@ class Limits(BaseModel):
     cells_max: int = Field(1_000_000, ge=1, description="Active actors before the oldest rest.")
     cell_idle_s_max: float = Field(300.0, gt=0, description="An actor unused so long rests.")
 
-    # connections: closed, 408 or 431
+    # connections: closed, 408, 431 or 503
+    connections_max: int = Field(32_768, ge=1, description="Connections open at once.")
+    header_bytes_max: int = Field(64 * 1024, ge=1024, description="All header fields of a request.")
+    keep_alive_s: float = Field(75.0, gt=0, description="A connection between two requests.")
     header_s_max: float = Field(10.0, gt=0, description="From the first byte to the last header.")
     body_stall_s_max: float = Field(15.0, gt=0, description="Between two pieces of a body.")
     body_s_max: float = Field(120.0, gt=0, description="A whole body.")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from eventspine.contracts.context import DEFAULT_PROJECT
-from eventspine.contracts.ids import checked_id
+from eventspine.contracts.ids import checked_id, checked_mode
 
 
 class ResourceKind(StrEnum):
@@ -55,7 +55,12 @@ class RouteSpec(BaseModel):
     config: dict[str, Any] = Field(default_factory=dict)
     reason: str | None = Field(None, max_length=1000)
 
-    @field_validator("tenant_id", "env", "mode", "project_id")
+    @field_validator("mode")
+    @classmethod
+    def _mode(cls, value: str) -> str:
+        return checked_mode(value)
+
+    @field_validator("tenant_id", "env", "project_id")
     @classmethod
     def _usable(cls, value: str, info: object) -> str:
         return checked_id(value, str(getattr(info, "field_name", "value")))

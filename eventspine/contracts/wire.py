@@ -248,7 +248,18 @@ def says_the_same(draft: Draft, stored: StoredLine) -> bool:
     if any(stored.metadata.get(k) != v for k, v in (draft.metadata or {}).items() if v is not None):
         return False
     ours, theirs = bytes(stored.payload), bytes(draft.payload)
-    return ours == theirs or json.loads(ours) == json.loads(theirs)
+    return ours == theirs or _canonical(ours) == _canonical(theirs) is not None
+
+
+def _canonical(payload: bytes) -> str | None:
+    """The payload with its keys sorted; None when it is nested too deeply to be compared.
+
+    Not the Python values: those of `1` and `true` are equal.
+    """
+    try:
+        return json.dumps(json.loads(payload), sort_keys=True)
+    except RecursionError:
+        return None
 
 
 def without_payload(lines: Sequence[bytes]) -> list[bytes]:

@@ -65,7 +65,7 @@ class Spine:
         self._bindings: dict[Scope, Binding] = {}
         self._clock = WallClock()
         self._hosts = hosts
-        self.tree = tree
+        self._tree = tree
         self.announce: Callable[[str | None], None] = lambda url: None
         self._draining = False
         routes.on_change(self._route_changed)
@@ -253,8 +253,12 @@ class Spine:
             checks["process"] = {"ok": False, "detail": "draining"}
         return {"ready": all(check["ok"] for check in checks.values()), "checks": checks}
 
+    def tree(self) -> SupervisorTree:
+        """The supervisor tree: states, restarts with causes, budgets left."""
+        return self._tree()
+
     def statistics(self) -> SpineStatistics:
-        return SpineStatistics.of(self._hosts, self.routes.list())
+        return SpineStatistics.of(self._hosts, self._tree(), self.routes.list())
 
     # --- routes to actors ---
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from eventspine.actors.host import StreamHost
 from eventspine.contracts.route import ResourceRoute
 from eventspine.contracts.stores import StoreStatistics
 from eventspine.runtime.statistics import DirectoryStatistics
+from eventspine.runtime.tree import SupervisorTree
 from eventspine.runtime.writer import WriterStatistics
 
 
@@ -26,18 +27,35 @@ class HostStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceStatistics:
+    """One supervised service, named by its path in the tree."""
+
+    name: str
+    running: bool
+    restarts: int
+    outages: int
+
+
+@dataclass(frozen=True, slots=True)
 class SpineStatistics:
     hosts: tuple[HostStatistics, ...] = ()
+    services: tuple[ServiceStatistics, ...] = ()
     routes: int = 0
     routes_by_backend: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, hosts: Iterable[StreamHost], routes: Iterable[ResourceRoute]) -> SpineStatistics:
+    def of(
+        cls,
+        hosts: Iterable[StreamHost],
+        tree: SupervisorTree,
+        routes: Iterable[ResourceRoute],
+    ) -> SpineStatistics:
         by_backend: dict[str, int] = {}
         for route in routes:
             by_backend[route.backend_type] = by_backend.get(route.backend_type, 0) + 1
         return cls(
             tuple(_host(host) for host in sorted(hosts, key=lambda host: host.name)),
+            tuple(_services(tree, tree.name)),
             sum(by_backend.values()),
             by_backend,
         )
@@ -53,3 +71,11 @@ def _host(host: StreamHost) -> HostStatistics:
         len(host.readers),
         host.long_polls,
     )
+
+
+def _services(tree: SupervisorTree, path: str) -> Iterator[ServiceStatistics]:
+    for child in tree.children:
+        name = f"{path}/{child.name}"
+        yield ServiceStatistics(name, child.state == "running", child.restarts, child.outages)
+        if child.below is not None:
+            yield from _services(child.below, name)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,7 @@ import httpx
 import pytest
 
 from eventspine.contracts.settings import HttpSettings, Settings
-from tests.api.serving import Served, settings_of
-
-Serve = Callable[..., Served]
+from tests.api.serving import Serve, Served, settings_of
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +17,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One instance for the tests of a module; each uses its own streams."""
     http = HttpSettings(cors_origins=("https://app.example",))
     settings = settings_of(http=http, heartbeat_s=0.2, body_bytes_max=64 * 1024)
-    with Served(tmp_path_factory.mktemp("root"), settings, None) as server:
+    with Served(tmp_path_factory.mktemp("root"), settings) as server:
         yield server
 
 
@@ -34,10 +32,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     """Servers with settings of their own: `serve(header_s_max=0.2)`."""
     with ExitStack() as stack:
 
-        def start(
-            settings: Settings | None = None, connections_max: int | None = None, **limits: Any
-        ) -> Served:
-            settings = settings or settings_of(**limits)
-            return stack.enter_context(Served(tmp_path, settings, connections_max))
+        def start(settings: Settings | None = None, **limits: Any) -> Served:
+            return stack.enter_context(Served(tmp_path, settings or settings_of(**limits)))
 
         yield start

@@ -17,6 +17,7 @@ import uvloop
 
 from eventspine.api.app import create_app
 from eventspine.api.server import serve
+from eventspine.bootstrap import open_spine
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.route import ResourceKind, RouteSpec
 from eventspine.contracts.settings import HttpSettings, LabSettings, Settings
@@ -36,8 +37,8 @@ def settings_of(
 class Served:
     """The server, from the outside; `spine` from the inside (ask it on its own loop)."""
 
-    def __init__(self, root: Path, settings: Settings, connections_max: int | None) -> None:
-        self._root, self._settings, self._connections_max = root, settings, connections_max
+    def __init__(self, root: Path, settings: Settings) -> None:
+        self._root, self._settings = root, settings
         self._started = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="served", daemon=True)
@@ -111,8 +112,6 @@ class Served:
             self._started.set()
 
     async def _main(self) -> None:
-        from eventspine.bootstrap import open_spine
-
         self.loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         async with open_spine(self._root, settings=self._settings) as spine:
             for lab in [self._settings.lab or LAB]:
@@ -125,7 +124,6 @@ class Served:
                 drain=spine.drain,
                 on_started=self._listening,
                 stop=self._stop,
-                connections_max=self._connections_max,
                 handle_signals=False,
             )
 
@@ -139,7 +137,10 @@ async def _limited(work: Any) -> None:
         await work
 
 
-def memory_route(**scope: str) -> RouteSpec:
+Serve = Callable[..., Served]
+
+
+def memory_route(**scope: Any) -> RouteSpec:
     return RouteSpec(resource_kind=ResourceKind.EVENT_STREAM, backend_type="memory", **scope)
 
 

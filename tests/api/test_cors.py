@@ -58,3 +58,14 @@ def test_every_answer_is_not_to_be_sniffed(client: httpx.Client) -> None:
 def test_a_star_is_every_origin() -> None:
     assert Cors(["*"]).allowed(b"https://x") == b"*"
     assert Cors([]).allowed(b"https://x") is None
+
+
+def test_a_page_of_another_site_changes_nothing(client: httpx.Client) -> None:
+    event = {"event_type": "x", "payload": {}}
+    for origin, status in ((OTHER, 403), ("null", 403), (OURS, 201)):
+        answer = client.post("/v1/streams/csrf/events", json=event, headers={"origin": origin})
+        assert answer.status_code == status, origin
+    own = f"http://{client.base_url.netloc.decode()}"
+    answer = client.post("/v1/streams/csrf/events", json=event, headers={"origin": own})
+    assert answer.status_code == 201
+    assert len(client.get("/v1/streams/csrf/events").json()["events"]) == 2

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from eventspine.api.catalogue import catalogue
 from eventspine.contracts.settings import HttpSettings
-from tests.api.serving import append, settings_of
+from tests.api.serving import Serve, append, settings_of
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,18 @@ def test_metrics_are_prometheus_and_hold_no_ids(client: httpx.Client) -> None:
     assert "/v1/streams/{stream_id}/events" in templates
     assert families["eventspine_store_events"].type == "counter"
     assert families["eventspine_readers"].type == "gauge"
+    services = {sample.labels["name"] for sample in families["eventspine_services_restarts"].samples}
+    assert "eventspine/backend memory:default/store" in services
     assert families["eventspine_cells_turn_hold_seconds"].type == "histogram"
+
+
+def test_the_supervisor_tree_names_every_service(client: httpx.Client) -> None:
+    tree = client.get("/v1/supervisor").json()
+    backend = next(child for child in tree["children"] if child["name"] == "backend memory:default")
+    assert backend["state"] == "running"
+    services = [child["name"] for child in backend["below"]["children"]]
+    assert services == ["store", "passivation", "heartbeats"]
+    assert tree["budget_left"] == tree["intensity"]
 
 
 def test_the_index_leads_on(client: httpx.Client) -> None:
@@ -73,7 +84,7 @@ def test_every_error_is_on_its_page(client: httpx.Client) -> None:
         assert f'id="{row.code}"' in page
 
 
-def test_the_demo_is_off_unless_the_operator_says_so(client: httpx.Client, serve: Any) -> None:
+def test_the_demo_is_off_unless_the_operator_says_so(client: httpx.Client, serve: Serve) -> None:
     assert client.get("/demo/").status_code == 404
     with serve(settings_of(http=HttpSettings(demo=True))).client() as own:
         moved = own.get("/demo?x=1")

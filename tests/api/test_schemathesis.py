@@ -56,7 +56,7 @@ BOUNDED = settings(
 @pytest.fixture(scope="module")
 def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     limits = settings_of(long_poll_s_max=0.01, body_bytes_max=256 * 1024)
-    with Served(tmp_path_factory.mktemp("root"), limits, None) as server:
+    with Served(tmp_path_factory.mktemp("root"), limits) as server:
         yield schemathesis.openapi.from_url(f"{server.url}/openapi.json", config=CONFIG)
 
 
@@ -64,11 +64,11 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def test_the_served_description_is_true(schema: Any, row: Any, mode: GenerationMode) -> None:
     operation = schema[row.path][row.method.upper()]
     # which backends there are, and what their config may hold, is not in the schema
-    excluded = [positive_data_acceptance] if row.tag == "routes" else []
+    excluded: list[Any] = [positive_data_acceptance] if row.tag == "routes" else []
 
     @BOUNDED
     @given(case=operation.as_strategy(generation_mode=mode))
-    def true(case: schemathesis.Case) -> None:
+    def true(case: schemathesis.Case[Any]) -> None:
         if row.context and mode is GenerationMode.POSITIVE:
             case.headers.update(IN_LAB)
         case.call_and_validate(excluded_checks=excluded, timeout=20)

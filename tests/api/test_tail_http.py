@@ -8,7 +8,7 @@ import httpx
 import pytest
 from httpx_sse import connect_sse
 
-from tests.api.serving import Served, append, events, readers, settings_of, tail
+from tests.api.serving import Serve, Served, append, events, readers, settings_of, tail
 
 pytestmark = pytest.mark.slow
 
@@ -150,8 +150,7 @@ def test_a_parser_of_others_reads_the_same(client: httpx.Client) -> None:
     assert found[-1].event == "end"
 
 
-def test_a_reader_too_many_is_told_in_the_stream(serve: object) -> None:
-    assert callable(serve)
+def test_a_reader_too_many_is_told_in_the_stream(serve: Serve) -> None:
     with serve(subscribers_max=1, heartbeat_s=0.2).client() as own:
         with tail(own, "/v1/streams/a/sse") as first:
             assert first.read_on()
@@ -162,12 +161,11 @@ def test_a_reader_too_many_is_told_in_the_stream(serve: object) -> None:
         assert b'"reason":"overloaded","retry":true' in body
 
 
-def test_a_reader_that_takes_nothing_is_sent_away(serve: object) -> None:
-    assert callable(serve)
+def test_a_reader_that_takes_nothing_is_sent_away(serve: Serve) -> None:
     settings = settings_of(
         reader_stall_s_max=0.3, heartbeat_s=0.1, reader_lag_bytes_max=1024, drain_s_max=1.0
     )
-    server: Served = serve(settings)
+    server = serve(settings)
     with server.client() as own:
         big = {"event_type": "t", "payload": {"text": "x" * 900_000}}
         for _ in range(20):
@@ -242,9 +240,8 @@ def test_a_bad_list_of_streams_is_refused(client: httpx.Client, streams: str, st
 # --- stop ---
 
 
-def test_a_stop_tells_readers_and_finishes_appends(serve: object) -> None:
-    assert callable(serve)
-    server: Served = serve(heartbeat_s=0.2)
+def test_a_stop_tells_readers_and_finishes_appends(serve: Serve) -> None:
+    server = serve(heartbeat_s=0.2)
     with server.client() as own, tail(own, "/v1/streams/s/sse") as reading:
         append(own, "s", "a")
         assert reading.texts(1) == ["a"]
@@ -256,9 +253,8 @@ def test_a_stop_tells_readers_and_finishes_appends(serve: object) -> None:
     assert server.stopped
 
 
-def test_a_stop_does_not_wait_for_a_reader_that_takes_nothing(serve: object) -> None:
-    assert callable(serve)
-    server: Served = serve(drain_s_max=0.3, reader_lag_bytes_max=1024)
+def test_a_stop_does_not_wait_for_a_reader_that_takes_nothing(serve: Serve) -> None:
+    server = serve(drain_s_max=0.3, reader_lag_bytes_max=1024)
     with server.client() as own:
         own.post("/v1/streams/s/events", json=events("x" * 900_000))
         sockets = [server.connect() for _ in range(3)]

@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from tests.api.serving import Served, read_all
+from tests.api.serving import Serve, Served, read_all
 
 pytestmark = pytest.mark.slow
 
@@ -137,26 +137,23 @@ def took(since: float) -> float:
     return time.monotonic() - since
 
 
-def test_a_silent_connection_is_closed(serve: object) -> None:
-    assert callable(serve)
-    server: Served = serve(header_s_max=0.2)
+def test_a_silent_connection_is_closed(serve: Serve) -> None:
+    server = serve(header_s_max=0.2)
     since = time.monotonic()
     with server.connect() as sock:
         assert read_all(sock) == b""
     assert 0.15 < took(since) < 5
 
 
-def test_slow_headers_are_cut_off(serve: object) -> None:
-    assert callable(serve)
-    server: Served = serve(header_s_max=0.2)
+def test_slow_headers_are_cut_off(serve: Serve) -> None:
+    server = serve(header_s_max=0.2)
     with server.connect() as sock:
         sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")
         refused(read_all(sock), 408)
 
 
-def test_a_kept_connection_may_rest_longer_than_headers_may_take(serve: object) -> None:
-    assert callable(serve)
-    server: Served = serve(header_s_max=0.15)
+def test_a_kept_connection_may_rest_longer_than_headers_may_take(serve: Serve) -> None:
+    server = serve(header_s_max=0.15)
     request = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
     with server.connect() as sock:
         sock.sendall(request)
@@ -173,9 +170,8 @@ def test_a_kept_connection_may_rest_longer_than_headers_may_take(serve: object) 
 
 
 @pytest.mark.parametrize("limits", [{"body_stall_s_max": 0.2}, {"body_s_max": 0.2}])
-def test_slow_bodies_are_cut_off(serve: object, limits: dict[str, float]) -> None:
-    assert callable(serve)
-    server: Served = serve(**limits)
+def test_slow_bodies_are_cut_off(serve: Serve, limits: dict[str, float]) -> None:
+    server = serve(**limits)
     with server.connect() as sock:
         sock.sendall(POST % b"slow" + b"Host: a\r\nContent-Length: 50\r\n\r\n" + BODY)
         refused(read_all(sock), 408)
@@ -183,9 +179,8 @@ def test_slow_bodies_are_cut_off(serve: object, limits: dict[str, float]) -> Non
         assert head_of(own, "slow") == 0
 
 
-def test_a_connection_too_many_is_told_so(serve: object) -> None:
-    assert callable(serve)
-    server: Served = serve(connections_max=1)
+def test_a_connection_too_many_is_told_so(serve: Serve) -> None:
+    server = serve(connections_max=1)
     with server.client() as own:
         assert own.get("/healthz").status_code == 200
         with server.connect() as second:

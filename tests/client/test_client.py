@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import aclosing
+from typing import Any
 
 import anyio
 import httpx
@@ -45,8 +46,10 @@ def events(count: int, start: int = 0) -> list[dict[str, object]]:
     return [{"event_type": "n", "payload": {"n": n}} for n in range(start, start + count)]
 
 
-async def taken(client: EventspineClient, stream: str, count: int, after: str | None = None):  # type: ignore[no-untyped-def]
-    found = []
+async def taken(
+    client: EventspineClient, stream: str, count: int, after: str | None = None
+) -> list[Any]:
+    found: list[Any] = []
     async with aclosing(client.tail(stream, after)) as items:
         async for item in items:
             found.append(item)

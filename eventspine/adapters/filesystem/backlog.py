@@ -84,6 +84,12 @@ class Backlog:
         """The files hold what was taken."""
         self._flushing = {}
 
+    def put_back(self) -> None:
+        """What was taken on open could not be flushed; nobody has added anything since."""
+        with self._lock:
+            assert not self._adding, "events were added during recovery"
+            self._adding, self._flushing = self._flushing, {}
+
     def parts(self, key: str) -> list[Unflushed]:
         """What is unflushed of a stream, oldest first. Read this before the files."""
         newer = self._adding.get(key)

@@ -19,6 +19,7 @@ events a second on a disk that takes 400 thousand this way), O_DSYNC, io_uring, 
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -26,11 +27,18 @@ from typing import NamedTuple
 from eventspine.adapters.filesystem import record
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.quarantine import Quarantine
-from eventspine.adapters.filesystem.seal import SEAL_FILE, Seal, decode_seal, encode_seal
+from eventspine.adapters.filesystem.seal import (
+    CHECKPOINT_FILE,
+    SEAL_FILE,
+    Seal,
+    decode_seal,
+    encode_seal,
+)
 from eventspine.contracts.errors import StoreCorrupt, StoreFull
 from eventspine.contracts.stores import StreamCommit
 
 LOG_FOLDER = "commit_log"
+log = logging.getLogger(__name__)
 _NO_SPACE = frozenset([errno.ENOSPC, errno.EDQUOT])
 
 
@@ -86,7 +94,11 @@ class CommitLog:
         return lsn
 
     def _write_seal(self) -> None:
-        self._disk.write(self._seal_fd, encode_seal(Seal(self.lsn, self._chain)), 0)
+        """Say where the log is; it is durable already, so not being able to is no failure of it."""
+        try:
+            self._disk.write(self._seal_fd, encode_seal(Seal(self.lsn, self._chain)), 0)
+        except OSError:
+            log.warning("%s cannot be written", self.folder / SEAL_FILE, exc_info=True)
 
     def _rotate(self, first_lsn: int, need: int) -> None:
         """Go on in a new segment, allocated and durable in its folder before it is used."""
@@ -164,13 +176,13 @@ class CommitLog:
 class LogScan:
     """Reads a log record by record and ends where the log ends. See `commits`.
 
-    Args:
-        start: where the log stood when it was last complete in the stream files.
+    `start` is where the log stood when it was last complete in the stream files: the checkpoint.
+    Segments behind it that a power cut has brought back are passed over. A checkpoint that cannot
+    be read costs nothing: the first segment's head, or the seal, says as much.
     """
 
-    def __init__(self, folder: Path, disk: Disk, quarantine: Quarantine, start: Seal) -> None:
+    def __init__(self, folder: Path, disk: Disk, quarantine: Quarantine) -> None:
         self.folder = folder
-        self.lsn, self.chain = start
         self.records = 0
         self.torn: tuple[Path, int] | None = None
         self.torn_bytes = 0
@@ -181,8 +193,16 @@ class LogScan:
             for name in disk.names(folder)
             if name.endswith(".log") and name[:16].isdigit()
         ]
-        self._start = start
         self._seal = decode_seal(disk.read_file(folder / SEAL_FILE))
+        checkpoint = disk.read_file(folder / CHECKPOINT_FILE)
+        self.start = decode_seal(checkpoint)
+        self._start_is_known = checkpoint is None or self.start != Seal()
+        if not self._start_is_known and not self.segments:
+            self.start = self._seal
+        self.lsn, self.chain = self.start
+        self.superseded: list[Segment] = []
+        while len(self.segments) > 1 and self.segments[1].first_lsn <= self.start.lsn + 1:
+            self.superseded.append(self.segments.pop(0))
         self._make_durable()
 
     def _make_durable(self) -> None:
@@ -207,13 +227,19 @@ class LogScan:
                 self._damaged(segment, 0, "the segment's head cannot be read")
                 return
             if n == 0:
-                self.lsn, self.chain = head[0] - 1, head[1]
+                self._begin(segment, *head)
             elif head != (self.lsn + 1, self.chain):
                 self._damaged(segment, 0, f"the segment does not follow record {self.lsn}")
             yield from self._records(segment, data, last)
-        sealed = max(self._seal.lsn, self._start.lsn)
-        if sealed > self.lsn and self.segments:
-            self._damaged(self.segments[-1], 0, f"the log was durable up to record {sealed}")
+        if self.lsn < self.start.lsn:
+            self.lsn, self.chain = self.start  # a power cut brought back only what was dropped
+        if self._seal.lsn > self.lsn:
+            self._lost(f"the log was durable up to record {self._seal.lsn}, not {self.lsn}")
+
+    def _begin(self, segment: Segment, first_lsn: int, chain: bytes) -> None:
+        if first_lsn > self.start.lsn + 1 and self._start_is_known:
+            self._damaged(segment, 0, f"the records after {self.start.lsn} are missing before it")
+        self.lsn, self.chain = first_lsn - 1, chain
 
     def _records(
         self, segment: Segment, data: bytes, last: bool
@@ -241,7 +267,7 @@ class LogScan:
         rest = data[at:]
         if any(head.lsn > self.lsn for _, head in record.heads_in(rest, 1)):
             self._damaged(segment, at, "a later record is whole")
-        if self._seal.lsn > self.lsn and last:
+        if self._seal.lsn > max(self.lsn, self.start.lsn) and last:
             self._damaged(segment, at, f"the log is sealed up to record {self._seal.lsn}")
         if not rest.strip(b"\0"):
             return
@@ -252,6 +278,9 @@ class LogScan:
     def _cut(self, segment: Segment, at: int, data: bytes) -> None:
         self.torn = (segment.path, at)
         self.torn_bytes = len(data[at:].rstrip(b"\0"))
+
+    def _lost(self, why: str) -> None:
+        raise StoreCorrupt(f"{self.folder}: {why}", path=str(self.folder), found=why)
 
     def _damaged(self, segment: Segment, at: int, why: str) -> None:
         kept = self._quarantine.copy(segment.path)
@@ -283,4 +312,5 @@ def continue_log(scan: LogScan, disk: Disk, segment_bytes: int) -> CommitLog:
         if name.endswith(".new"):
             disk.unlink(scan.folder / name)
     disk.sync_directory(scan.folder)
-    return CommitLog(scan.folder, disk, segment_bytes, scan.lsn, scan.chain, list(scan.segments))
+    older = [*scan.superseded, *scan.segments]
+    return CommitLog(scan.folder, disk, segment_bytes, scan.lsn, scan.chain, older)

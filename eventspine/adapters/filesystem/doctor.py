@@ -81,9 +81,10 @@ def _examine_stream(files: StreamFiles, key: str) -> tuple[Finding, int]:
 
 def _first_wrong(index: bytes, events: bytes) -> tuple[str, int]:
     """What is wrong first, or nothing; and how many events are right before it."""
-    if runs.decode_head(index) is None or len(index) % ENTRY_BYTES:
+    head = runs.decode_head(index)
+    if head is None or len(index) % ENTRY_BYTES:
         return "the index is not whole", 0
-    last, end, chain = 0, 0, runs.GENESIS
+    last, end, chain, closed = 0, 0, runs.GENESIS, False
     for n, run in enumerate(runs.decode_runs(index[HEAD_BYTES:])):
         if run is None or run.first != last + 1 or run.offset != end:
             return f"index entry {n} is damaged", last
@@ -97,7 +98,9 @@ def _first_wrong(index: bytes, events: bytes) -> tuple[str, int]:
         wrong = _wrong_line(data, run.first)
         if wrong:
             return wrong, last
-        last, end = run.last, run.end
+        last, end, closed = run.last, run.end, bool(run.flags & runs.CLOSED)
+    if head.closed and not closed:
+        return f"index entries behind event {last} are missing", last
     if end != len(events):
         return f"{len(events) - end} bytes behind event {last} are in no index entry", last
     return "", last

@@ -27,7 +27,7 @@ from eventspine.adapters.filesystem.flusher import Flusher
 from eventspine.adapters.filesystem.ids import open_ids
 from eventspine.adapters.filesystem.mend import mend_tail
 from eventspine.adapters.filesystem.quarantine import Quarantine
-from eventspine.adapters.filesystem.seal import CHECKPOINT_FILE, Seal, decode_seal
+from eventspine.adapters.filesystem.seal import Seal
 from eventspine.adapters.filesystem.stream_files import StreamFiles
 from eventspine.contracts.errors import StoreCorrupt, StoreFull
 from eventspine.contracts.settings import StorageSettings
@@ -95,22 +95,20 @@ class FilesystemEventStreamStore(EventStreamStore):
         disk.make_directories(folder)
         disk.sync_directory(root)  # always: a process killed here before may not have come to it
         quarantine = Quarantine(root, disk)
-        checkpoint = decode_seal(disk.read_file(folder / CHECKPOINT_FILE))
-        scan = LogScan(folder, disk, quarantine, checkpoint)
-        backlog = Backlog(checkpoint)
-        for lsn, commits in scan.commits():
-            if lsn > checkpoint.lsn:
-                backlog.add(commits, Seal(lsn, scan.chain))
+        scan = LogScan(folder, disk, quarantine)
+        backlog = _backlog_of(scan)
         commit_log = continue_log(scan, disk, settings.log_segment_bytes)
         files = StreamFiles(root, disk, settings.open_files_max)
-        flusher = Flusher(backlog, files, commit_log, disk, settings.flush_interval_s)
-        mended = _mend(backlog, files, quarantine)
-        streams = len(backlog)
-        if scan.segments:
-            flusher.flush()
-            flusher.checkpoint()
-            commit_log.drop_all()
-        recovery = Recovery(scan.records, streams, mended, scan.torn_bytes)
+        flusher = Flusher(
+            backlog, files, commit_log, quarantine, disk, settings.flush_interval_s
+        )
+        try:
+            recovery = _recover(scan, backlog, files, quarantine, flusher)
+            if commit_log.segments and not flusher.full:
+                commit_log.drop_all()
+        except BaseException:
+            commit_log.close()
+            raise
         if scan.records:
             log.info("%s: recovered %s", root, recovery)
         if start_flusher:
@@ -119,12 +117,14 @@ class FilesystemEventStreamStore(EventStreamStore):
 
     def close(self) -> None:
         """Flush, checkpoint, and leave nothing but the files behind."""
-        self.flusher.close()
-        self._putting_away.shutdown(wait=True)
-        if self.flusher.failure is None and not self.flusher.full:
-            self._log.drop_all()
-        self._log.close()
-        self._files.close()
+        try:
+            self.flusher.close()
+            if self.flusher.failure is None and not self.flusher.full:
+                self._log.drop_all()
+        finally:
+            self._putting_away.shutdown(wait=True)
+            self._log.close()
+            self._files.close()
 
     # --- writing: the writer's thread ---
 
@@ -245,6 +245,27 @@ def _take(part: Unflushed, first: int, count: int, room: int, lines: list[bytes]
             return 0
         lines.append(line)
     return room
+
+
+def _backlog_of(scan: LogScan) -> Backlog:
+    """Everything the log holds that the files may not hold; the scan has read it all then."""
+    backlog = Backlog(scan.start)
+    for lsn, commits in scan.commits():
+        if lsn > scan.start.lsn:
+            backlog.add(commits, Seal(lsn, scan.chain))
+    backlog.add([], Seal(scan.lsn, scan.chain))
+    return backlog
+
+
+def _recover(
+    scan: LogScan, backlog: Backlog, files: StreamFiles, quarantine: Quarantine, flusher: Flusher
+) -> Recovery:
+    """Complete the files from the log; on a full disk that goes on behind the open store."""
+    mended = _mend(backlog, files, quarantine)
+    streams = len(backlog)
+    if scan.segments or scan.superseded:
+        flusher.recover()
+    return Recovery(scan.records, streams, mended, scan.torn_bytes)
 
 
 def _mend(backlog: Backlog, files: StreamFiles, quarantine: Quarantine) -> tuple[str, ...]:

@@ -13,9 +13,10 @@ import errno
 import logging
 import threading
 
-from eventspine.adapters.filesystem.backlog import Backlog, Generation
+from eventspine.adapters.filesystem.backlog import Backlog, Generation, Unflushed
 from eventspine.adapters.filesystem.commit_log import CommitLog
 from eventspine.adapters.filesystem.disk import Disk
+from eventspine.adapters.filesystem.quarantine import Quarantine
 from eventspine.adapters.filesystem.seal import CHECKPOINT_FILE, Seal, encode_seal
 from eventspine.adapters.filesystem.stream_files import StreamFiles
 from eventspine.contracts.errors import StoreCorrupt
@@ -29,7 +30,13 @@ class Flusher:
     """Owns the thread that appends to stream files. Start it once; `close` flushes everything."""
 
     def __init__(
-        self, backlog: Backlog, files: StreamFiles, commit_log: CommitLog, disk: Disk, interval_s: float
+        self,
+        backlog: Backlog,
+        files: StreamFiles,
+        commit_log: CommitLog,
+        quarantine: Quarantine,
+        disk: Disk,
+        interval_s: float,
     ) -> None:
         self.failure: BaseException | None = None
         self.full = False
@@ -37,6 +44,7 @@ class Flusher:
         self._backlog = backlog
         self._files = files
         self._log = commit_log
+        self._quarantine = quarantine
         self._disk = disk
         self._interval_s = interval_s
         self._flushed = Seal()
@@ -83,27 +91,51 @@ class Flusher:
         self.flushes += 1
         return at
 
+    def recover(self) -> None:
+        """Complete the files on open. On a full disk the backlog stays, for the thread to go on."""
+        generation, at = self._backlog.take()
+        if self._append_all(generation):
+            self._backlog.flushed()
+            self._flushed = at
+            self.checkpoint()
+        else:
+            self.full = True
+            self._backlog.put_back()
+
     def _append_all(self, generation: Generation) -> bool:
         """False when the disk is full."""
         for key, part in generation.items():
-            if key in self._files.damaged:
-                continue
             try:
-                self._files.append(key, part)
-            except StoreCorrupt as error:
-                log.error("%s", error)
-                self._files.damaged[key] = str(error.found)
+                self._append(key, part)
             except OSError as error:
                 if error.errno not in _NO_SPACE:
                     raise
                 return False
         return True
 
+    def _append(self, key: str, part: Unflushed) -> None:
+        """Events of a stream whose files are damaged are put aside: the log will be dropped."""
+        if key not in self._files.damaged:
+            try:
+                self._files.append(key, part)
+                return
+            except StoreCorrupt as error:
+                log.error("%s", error)  # noqa: TRY400 - it says what, where and what to do
+                self._files.damaged[key] = str(error.found)
+        if part.lines:
+            self._quarantine.keep(self._files.events_path(key), b"\n".join(part.lines) + b"\n")
+
     def checkpoint(self) -> None:
         """Make the files durable as of the last flush, say so, and drop the log behind it."""
         at = self._flushed
-        self._files.sync()
-        self._disk.replace_file(self._log.folder / CHECKPOINT_FILE, encode_seal(at))
+        self._files.sync()  # out of space in here is a failed sync, and final
+        try:
+            self._disk.replace_file(self._log.folder / CHECKPOINT_FILE, encode_seal(at))
+        except OSError as error:
+            if error.errno not in _NO_SPACE:
+                raise
+            self.full = True  # the log stays as long as it is; the next checkpoint tries again
+            return
         with self._progress:
             self._log.drop_through(at.lsn)
             self.checkpoints += 1

@@ -9,6 +9,7 @@ store, from durable events only; its result is taken over by the next call on th
 
 from __future__ import annotations
 
+import logging
 from array import array
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
@@ -27,6 +28,7 @@ from eventspine.adapters.filesystem.id_levels import (
 from eventspine.contracts.event_id import sequence_in
 from eventspine.contracts.stores import EventIds
 
+log = logging.getLogger(__name__)
 RECENT_MAX = 512
 FAN_OUT = 16
 LEVELS_MAX = 8
@@ -71,6 +73,7 @@ class FilesystemEventIds(EventIds):
         self._executor = executor
         self._recent: dict[int, list[int]] = {}
         self._count = 0
+        self._put_away_at = 2 * RECENT_MAX
         self._job: Future[_PutAway] | None = None
 
     def candidates(self, event_id: str) -> Sequence[int]:
@@ -92,7 +95,7 @@ class FilesystemEventIds(EventIds):
         if self._job is not None:
             if self._job.done():
                 self._take_over(self._job)
-        elif self._count > 2 * RECENT_MAX:
+        elif self._count > self._put_away_at:
             words = array("Q", sorted(self._words(sequence)))
             self._job = self._executor.submit(
                 _put_away, self._folder, self._epoch, tuple(self._levels),
@@ -109,7 +112,13 @@ class FilesystemEventIds(EventIds):
 
     def _take_over(self, job: Future[_PutAway]) -> None:
         self._job = None
-        done = job.result()  # an error of the disk is an error of whoever appends
+        try:
+            done = job.result()
+        except OSError:  # this runs while appends are answered: they are durable all the same
+            log.exception("%s: event ids stay in memory", self._folder)
+            self._put_away_at = 2 * self._count
+            return
+        self._put_away_at = 2 * RECENT_MAX
         for n in range(done.n + 1):
             level, self._levels[n] = self._levels[n], None
             if level is not None:
@@ -154,8 +163,8 @@ def _put_away(
         n += 1
     merged = write_level(level_path(folder, n), epoch, first, through, older, newer, disk)
     for lower in range(n):
-        if levels[lower] is not None:
-            disk.unlink(level_path(folder, lower))
+        if levels[lower] is not None and disk.exists(level_path(folder, lower)):
+            disk.unlink(level_path(folder, lower))  # it may be gone: a former owner's job ran late
     return _PutAway(n, merged, through)
 
 

@@ -59,6 +59,8 @@ def mend_tail(files: StreamFiles, quarantine: Quarantine, key: str, part: Unflus
     if state.last + 1 < part.first:
         raise files.corrupt(key, f"events {state.last + 1} to {part.first - 1} are lost")
     if head is not None:
+        if head.closed and not state.closed:
+            files.write_head(key, head._replace(closed=False))  # the log closes it again
         files.adopt(key, state)
     return cut
 

@@ -26,6 +26,7 @@ class Quarantine:
         """Keep bytes that came from `path`. The same bytes are kept once."""
         name = str(path.relative_to(self._root)).replace("/", "!")
         self._disk.make_directories(self.folder)
+        self._disk.sync_directory(self._root)
         n = 0
         while True:
             target = self.folder / f"{name}.{n}"

@@ -36,6 +36,7 @@ RECORD_HEAD_BYTES = 64
 SEGMENT_MAGIC = b"ESLOG\x00\x00\x01"
 RECORD_MAGIC = b"ESCR"
 GENESIS = bytes(32)
+_ZEROS = bytes(8)
 
 _segment = struct.Struct("<8sQ12x32s")
 _record = struct.Struct("<QII8x32s")
@@ -123,6 +124,8 @@ def decode_record_head(data: bytes) -> RecordHead | None:
     if len(data) < RECORD_HEAD_BYTES or data[:4] != RECORD_MAGIC:
         return None
     if _u32.unpack_from(data, 4)[0] != crc32(data[8:RECORD_HEAD_BYTES]):
+        return None
+    if data[24:32] != _ZEROS:  # which no JSON can hold: a payload cannot pass for a record
         return None
     return RecordHead(*_record.unpack_from(data, 8))
 

@@ -16,6 +16,7 @@ revision or the next, and a crash leaves one of them.
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import anyio.to_thread
@@ -42,12 +43,13 @@ class FilesystemRegistryStore(RegistryStore):
     def __init__(self, root: Path, disk: Disk | None = None) -> None:
         self.path = root / REGISTRY_FILE
         self._disk = disk or Disk()
+        self._saving = threading.Lock()
 
     async def load(self) -> RegistryImage:
         return await anyio.to_thread.run_sync(self._load)
 
     async def save(self, image: RegistryImage, *, replaces: int) -> None:
-        await anyio.to_thread.run_sync(self._save, image, replaces)
+        await anyio.to_thread.run_sync(self._save_alone, image, replaces)
 
     def _load(self) -> RegistryImage:
         data = self._disk.read_file(self.path)
@@ -59,6 +61,11 @@ class FilesystemRegistryStore(RegistryStore):
             raise RootInvalid(f"{self.path}: {error.errors()[0]['msg']}") from error
         return RegistryImage(file.revision, file.routes)
 
+    def _save_alone(self, image: RegistryImage, replaces: int) -> None:
+        """Compare and set in one: two saves at once must not both find what they replace."""
+        with self._saving:
+            self._save(image, replaces)
+
     def _save(self, image: RegistryImage, replaces: int) -> None:
         current = self._load().revision
         if current != replaces:
@@ -67,6 +74,6 @@ class FilesystemRegistryStore(RegistryStore):
             )
         file = _File(revision=image.revision, routes=image.routes)
         text = json.dumps(file.model_dump(mode="json"), indent=2) + "\n"
-        for made in self._disk.make_directories(self.path.parent):
-            self._disk.sync_directory(made.parent)
+        self._disk.make_directories(self.path.parent)
+        self._disk.sync_directory(self.path.parent.parent)  # a killed process may not have
         self._disk.replace_file(self.path, text.encode())

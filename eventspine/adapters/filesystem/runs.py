@@ -1,6 +1,7 @@
 """The index beside a stream's events: `events.idx`. Little-endian, entries of 64 bytes.
 
-    head      "ESIDX\\x00\\x00\\x01" | epoch u64 | mode bytes u8, mode 31 | zeros 12 | crc32 u32   = 64
+    head      "ESIDX\\x00\\x00\\x01" | epoch u64 | mode bytes u8, mode 31 | flags u8 | zeros 11
+              | crc32 u32                                                                     = 64
     entry     first sequence u64 | offset u64 | length u32 | count u24, flags u8 | crc32 of the
               run u32 | chain 32 | crc32 of the entry u32                                       = 64
 
@@ -8,7 +9,8 @@ A run is a stretch of whole lines of `events.jsonl`, written at once: at most 32
 one event at least. Entries lie in order and leave no gap, so the entry of a sequence is found by
 searching, a page reads only its runs, and every byte served has been checked. `chain` is SHA-256
 over the chain before and the run's bytes (the head's is 32 zeros): the last entry vouches for the
-whole stream. An entry with flag CLOSED and count 0 ends a stream. A head without entries and
+whole stream. An entry with flag CLOSED and count 0 ends a stream; the head says so too, after it,
+so that an index that lost its last entry is not taken for an open stream's. A head without entries and
 without an events.jsonl is what a deleted stream leaves: the next one has this epoch.
 
 Sample, the first run of a stream, 2 events in 410 bytes:
@@ -24,6 +26,8 @@ from hashlib import sha256
 from typing import NamedTuple
 from zlib import crc32
 
+from eventspine.contracts.ids import MODE_BYTES_MAX
+
 ENTRY_BYTES = 64
 HEAD_BYTES = 64
 RUN_BYTES_MAX = 32 * 1024
@@ -32,7 +36,7 @@ CLOSED = 1
 GENESIS = bytes(32)
 
 _MAGIC = b"ESIDX\x00\x00\x01"
-_head = struct.Struct("<8sQB31s12x")
+_head = struct.Struct("<8sQB31sB11x")
 _entry = struct.Struct("<QQIII32s")
 _u32 = struct.Struct("<I")
 
@@ -40,6 +44,7 @@ _u32 = struct.Struct("<I")
 class IndexHead(NamedTuple):
     epoch: int
     mode: str | None
+    closed: bool = False
 
 
 class Run(NamedTuple):
@@ -66,15 +71,18 @@ class Run(NamedTuple):
 
 def encode_head(head: IndexHead) -> bytes:
     mode = (head.mode or "").encode()
-    body = _head.pack(_MAGIC, head.epoch, len(mode), mode)
+    assert len(mode) <= MODE_BYTES_MAX, "contracts.ids.checked_mode lets no longer one pass"
+    body = _head.pack(_MAGIC, head.epoch, len(mode), mode, CLOSED if head.closed else 0)
     return body + _u32.pack(crc32(body))
 
 
 def decode_head(data: bytes) -> IndexHead | None:
     if len(data) < HEAD_BYTES or _u32.unpack_from(data, 60)[0] != crc32(data[:60]):
         return None
-    magic, epoch, size, mode = _head.unpack_from(data)
-    return IndexHead(epoch, mode[:size].decode() or None) if magic == _MAGIC else None
+    magic, epoch, size, mode, flags = _head.unpack_from(data)
+    if magic != _MAGIC:
+        return None
+    return IndexHead(epoch, mode[:size].decode() or None, bool(flags & CLOSED))
 
 
 def encode_run(run: Run) -> bytes:

@@ -78,6 +78,9 @@ class StreamFiles:
     def folder(self, key: str) -> Path:
         return self.root / key
 
+    def events_path(self, key: str) -> Path:
+        return self.folder(key) / EVENTS_FILE
+
     # --- where a stream stands ---
 
     def load(self, key: str) -> FileState | None:
@@ -111,6 +114,8 @@ class StreamFiles:
                 raise self.corrupt(key, "the last index entry is damaged")
             state.take(run)
             state.entries = entries
+        if head.closed and not state.closed:
+            raise self.corrupt(key, "the last index entries are missing")
         if self.events_size(key) != state.end:
             raise self.corrupt(key, f"events.jsonl does not end at byte {state.end}")
         return state
@@ -143,7 +148,7 @@ class StreamFiles:
         if state.epoch != part.epoch or part.first > state.last + 1:
             raise self.corrupt(key, f"events after {state.last} are missing before {part.first}")
         if state.mode is None and part.mode is not None:
-            self._write_head(key, state.epoch, part.mode)
+            self.write_head(key, IndexHead(state.epoch, part.mode))
             state.mode = part.mode
         self._remember(key, state)  # before writing: a write that failed is done over from here
         self._unsynced.setdefault(key, False)
@@ -166,6 +171,8 @@ class StreamFiles:
         self._write_at(folder / INDEX_FILE, b"".join(map(runs.encode_run, entries)), at)
         for run in entries:
             state.take(run)
+        if state.closed:
+            self.write_head(key, IndexHead(state.epoch, state.mode, closed=True))
 
     def _write_at(self, path: Path, data: bytes, offset: int) -> None:
         fd = self.disk.open(path, create=True)
@@ -178,15 +185,14 @@ class StreamFiles:
         """Make the folder and the index of a new stream; no index at all if that fails."""
         self._make(key)
         try:
-            self._write_head(key, state.epoch, state.mode)
+            self.write_head(key, IndexHead(state.epoch, state.mode))
         except OSError:
             if self.disk.exists(self.folder(key) / INDEX_FILE):
                 self.disk.unlink(self.folder(key) / INDEX_FILE)
             raise
 
-    def _write_head(self, key: str, epoch: int, mode: str | None) -> None:
-        head = runs.encode_head(IndexHead(epoch, mode))
-        self._write_at(self.folder(key) / INDEX_FILE, head, 0)
+    def write_head(self, key: str, head: IndexHead) -> None:
+        self._write_at(self.folder(key) / INDEX_FILE, runs.encode_head(head), 0)
         self._unsynced[key] = True
 
     def _make(self, key: str) -> None:

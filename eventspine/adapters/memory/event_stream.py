@@ -1,4 +1,4 @@
-"""Event streams in memory: for tests and experiments in lab. Nothing survives the process (R-09)."""
+"""Event streams in memory, for experiments in lab: nothing survives the process (R-09)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import tomllib
 
-from eventspine.cli.settings_text import settings_text
+from eventspine.contracts.settings_text import settings_text
 from eventspine.contracts.settings import LabSettings, Settings
 
 

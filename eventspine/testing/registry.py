@@ -1,0 +1,80 @@
+"""What every RegistryStore must do. Used like eventspine.testing.event_stream."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import anyio
+
+from eventspine.contracts.errors import RouteConflict
+from eventspine.contracts.registry import RegistryImage, RegistryStore
+from eventspine.contracts.route import ResourceKind, ResourceRoute
+
+
+def route(revision: int, tenant_id: str = "t", **config: object) -> ResourceRoute:
+    return ResourceRoute(
+        resource_kind=ResourceKind.EVENT_STREAM,
+        tenant_id=tenant_id,
+        env="dev",
+        mode="lab",
+        backend_type="memory",
+        config=config,
+        revision=revision,
+        updated_at=datetime(2026, 11, 22, 13, 5, tzinfo=UTC),
+    )
+
+
+class RegistryStoreSuite:
+    """Subclass it; `open` answers a store on the same place each time."""
+
+    def open(self) -> RegistryStore:
+        raise NotImplementedError
+
+    async def test_a_registry_nobody_wrote_is_empty(self) -> None:
+        assert await self.open().load() == RegistryImage()
+
+    async def test_what_was_saved_is_loaded(self) -> None:
+        store = self.open()
+        image = RegistryImage(1, (route(1, "é²", name="x", nested={"a": [1, None]}),))
+        await store.save(image, replaces=0)
+        assert await store.load() == image
+        assert await self.open().load() == image
+
+    async def test_a_save_replaces_the_whole_image(self) -> None:
+        store = self.open()
+        await store.save(RegistryImage(1, (route(1, "a"), route(1, "b"))), replaces=0)
+        later = RegistryImage(2, (route(2, "c"),))
+        await store.save(later, replaces=1)
+        assert await self.open().load() == later
+        await store.save(RegistryImage(3), replaces=2)
+        assert await self.open().load() == RegistryImage(3)
+
+    async def test_a_save_over_another_revision_is_refused_and_changes_nothing(self) -> None:
+        store = self.open()
+        kept = RegistryImage(1, (route(1),))
+        await store.save(kept, replaces=0)
+        for replaces in (0, 2):
+            try:
+                await self.open().save(RegistryImage(replaces + 1), replaces=replaces)
+            except RouteConflict as conflict:
+                assert conflict.fields["revision"] == 1
+            else:
+                raise AssertionError(f"replaced revision {replaces}, which was not the last")
+        assert await store.load() == kept
+
+    async def test_of_many_saves_at_once_one_wins(self) -> None:
+        store, won = self.open(), []
+
+        async def save(n: int) -> None:
+            image = RegistryImage(1, (route(1, f"t{n}"),))
+            try:
+                await store.save(image, replaces=0)
+            except RouteConflict:
+                return
+            won.append(image)
+
+        async with anyio.create_task_group() as tasks:
+            for n in range(8):
+                tasks.start_soon(save, n)
+        assert len(won) == 1
+        assert await store.load() == won[0]

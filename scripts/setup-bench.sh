@@ -1,0 +1,15 @@
+#!/bin/sh
+# Installs what the benchmarks compare with and load with; `python -m bench`
+# says so and skips what is missing. No service is started: the benchmarks start
+# their own, on free ports of the loopback.
+set -eu
+cd "$(dirname "$0")/.."
+
+# Debian starts servers when their packages are installed; not here.
+policy=/usr/sbin/policy-rc.d
+if [ "$(id -u)" -eq 0 ] && [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    trap 'rm -f "$policy"' EXIT
+fi
+sh scripts/setup-debian.sh redis-server redis-tools nginx-light libnginx-mod-nchan wrk

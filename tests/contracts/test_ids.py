@@ -1,0 +1,135 @@
+"""Ids and the path segments made of them."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import PurePosixPath
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eventspine.contracts.context import Scope
+from eventspine.contracts.errors import InvalidId
+from eventspine.contracts.ids import (
+    ID_BYTES_MAX,
+    NAME_CHARS_MAX,
+    checked_id,
+    checked_mode,
+    id_of_segment,
+    path_segment,
+)
+
+
+def usable(value: str) -> bool:
+    try:
+        checked_id(value, "id")
+    except InvalidId:
+        return False
+    return True
+
+
+IDS = st.one_of(
+    st.text(min_size=1, max_size=80),
+    st.text(alphabet="aA.%~@/\\\u00b2\u00e9\u0301 -_0", min_size=1, max_size=255),
+    st.sampled_from(["con", "CON", "nul.txt", "..", ".", "%63on", "com1", "lpt0", "~", "a~b"]),
+).filter(usable)
+
+
+@st.composite
+def pairs(draw):
+    """Two ids, often ones that some normal form or file system takes for the same."""
+    first = draw(IDS)
+    second = draw(
+        st.one_of(
+            IDS,
+            st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"]).map(
+                lambda form: unicodedata.normalize(form, first)
+            ),
+            st.sampled_from([first.lower(), first.upper(), first.casefold(), first + " "]),
+            st.just(path_segment(first)),
+            st.just(first.replace("/", "%2f")),
+        ).filter(lambda value: bool(value) and usable(value))
+    )
+    return first, second
+
+
+@settings(max_examples=1000, deadline=None)
+@given(pairs())
+def test_two_ids_never_share_a_segment(pair) -> None:
+    injective(pair)
+
+
+@pytest.mark.slow
+@settings(max_examples=20_000, deadline=None)
+@given(pairs())
+def test_twenty_thousand_pairs_never_share_a_segment(pair) -> None:
+    injective(pair)
+
+
+def injective(pair: tuple[str, str]) -> None:
+    first, second = pair
+    a, b = path_segment(first), path_segment(second)
+    assert (a == b) == (first == second)
+    assert (a.casefold() == b.casefold()) == (first == second), "some file systems fold case"
+
+
+@settings(max_examples=500, deadline=None)
+@given(IDS)
+def test_a_segment_is_reversible_and_stays_in_its_folder(value) -> None:
+    segment = path_segment(value)
+    assert segment.isascii()
+    assert segment.isprintable()
+    assert not set(segment) & set('/\\.@: *?"<>|')
+    assert 1 <= len(segment) <= 160
+    assert PurePosixPath("a") / segment == PurePosixPath(f"a/{segment}")
+    assert os.path.normpath(f"/root/{segment}") == f"/root/{segment}"
+    assert id_of_segment(segment) == (None if "~" in segment else value)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=60))
+def test_a_text_that_is_no_segment_is_of_no_id(text) -> None:
+    value = id_of_segment(text)
+    assert value is None or path_segment(value) == text
+
+
+@pytest.mark.parametrize(
+    "value", ["", None, 5, b"a", "\n", "a\x00", "\x7f", "\x85", "\ud800", "x" * 256, "é" * 128]
+)
+def test_what_cannot_be_an_id_is_refused_by_name(value) -> None:
+    with pytest.raises(InvalidId, match="thing"):
+        checked_id(value, "thing")
+
+
+def test_limits_count_bytes() -> None:
+    assert checked_id("é" * (ID_BYTES_MAX // 2), "id")
+    assert checked_mode("é" * 15) == "é" * 15
+    with pytest.raises(InvalidId):
+        checked_mode("é" * 16)
+
+
+SCOPES = st.builds(Scope, IDS, IDS, st.just("lab"), IDS, IDS)
+
+
+@settings(max_examples=500, deadline=None)
+@given(SCOPES, SCOPES)
+def test_two_scopes_never_share_a_folder(one, two) -> None:
+    assert (one.path == two.path) == (one == two)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SCOPES)
+def test_every_part_of_a_scope_is_a_name_a_file_system_takes(scope) -> None:
+    parts = scope.path.split("/")
+    assert len(parts) == 3
+    assert all(0 < len(part) <= NAME_CHARS_MAX for part in parts)
+
+
+def test_the_longest_scope_fits() -> None:
+    longest = "é" * 127
+    scope = Scope(longest, longest, "lab", longest, longest)
+    assert all(len(part) <= NAME_CHARS_MAX for part in scope.path.split("/"))
+    assert scope.path != scope._replace(project_id=longest[:-1]).path
+    assert scope.path != scope._replace(surface_id=longest[:-1]).path
