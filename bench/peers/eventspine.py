@@ -18,7 +18,11 @@ def missing() -> str | None:
 def start(folder: Path) -> Process:
     root, port = folder / "eventspine", free_port()
     command = [sys.executable, "-m", "eventspine.cli"]
-    subprocess.run([*command, "init", "--if-missing", "--root", str(root)], check=True, stdout=-3)
+    subprocess.run(
+        [*command, "init", "--if-missing", "--root", str(root)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     return Process(
         [*command, "serve", "--root", str(root), "--port", str(port)], port, folder / "es.log"
     )

@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.process import Process, free_port
 
@@ -43,8 +44,10 @@ def benchmark(
 ) -> dict[str, float]:
     """What redis-benchmark measures: requests/s, p50 and p99 in milliseconds."""
     done = subprocess.run(
-        ["redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "-c", str(clients)]
-        + ["-n", str(requests), "-P", str(pipeline), "-r", "1000", "--csv", *command],
+        [
+            *("redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "-c", str(clients)),
+            *("-n", str(requests), "-P", str(pipeline), "-r", "1000", "--csv", *command),
+        ],
         capture_output=True,
         text=True,
         check=True,
@@ -73,7 +76,7 @@ class Connection:
     def send(self, *commands: Sequence[bytes]) -> None:
         self._socket.sendall(b"".join(encoded(command) for command in commands))
 
-    def read(self) -> bytes | list[object]:
+    def read(self) -> Any:
         """One reply; errors raise."""
         line = self._file.readline()
         kind, rest = line[:1], line[1:-2]

@@ -7,6 +7,7 @@ is looked up in the stream's id index, which the owner loads when the first such
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+
 from eventspine.actors.append import NOTHING, Known
 from eventspine.actors.stream import StreamActor
 from eventspine.actors.view import HostView

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from types import TracebackType
+
 import anyio
 
 from eventspine.actors.page import read_lines

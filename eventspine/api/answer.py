@@ -1,7 +1,7 @@
 """An answer whose bytes are ready: Starlette's Response without its header dictionary.
 
 Refused: JSONResponse and friends on the way of every append; they cost more than the append
-(reference/performance.md section 3).
+(docs/decisions/0004-server.md).
 """
 
 from __future__ import annotations

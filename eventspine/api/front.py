@@ -3,7 +3,7 @@
 Job: check the framing, answer preflights, name the request, turn errors into problem documents,
 add the headers every answer has, count the answer.
 Refused: a stack of middleware classes; each wraps `send` again, and that is most of what
-Starlette costs on a small request (reference/performance.md section 3).
+Starlette costs on a small request (docs/decisions/0004-server.md).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Rules: no timer for a request that arrives whole, which is nearly every one. A r
 arrived arms one timer, which looks at the clock again when it fires instead of being moved by
 every byte. A body that the application does not take (back-pressure) is not the client's fault.
 Trailer fields are dropped: uvicorn would add them to the headers after the headers were checked.
-The fast lane for appends (reference/performance.md section 4) belongs into `on_message_complete`,
+The fast lane for appends belongs into `on_message_complete`,
 where headers and body of a small request are both here and no task has been made yet.
 """
 

@@ -87,3 +87,14 @@ def loop_caller() -> Callable[..., object]:
     import asyncio
 
     return asyncio.get_running_loop().call_soon_threadsafe
+
+
+def soon_caller() -> Callable[[Callable[[], object]], object]:
+    """A function that runs another one on this loop, after what is ready now. Same thread only."""
+    if sniffio.current_async_library() == "trio":
+        from trio.lowlevel import current_trio_token
+
+        return current_trio_token().run_sync_soon
+    import asyncio
+
+    return asyncio.get_running_loop().call_soon

@@ -4,7 +4,7 @@ Job: mutual exclusion for every cell of a directory, with a bounded line and a d
 Rules: a cell is free (`turn is None`) or handed directly from one caller to the next, never
 free in between; whoever stops waiting leaves the line, or passes the cell on if it was handed
 over in the same moment; the clock is read twice per turn and twice per wait.
-Source: reference/actors.md T1, T6 and section 3, pitfall 2.
+Source: DESIGN decision 3.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ carry it in their context.
 Limits: waits on things outside the directories (locks, other processes) are not seen. A task
 that a turn starts and does not wait for, and that asks the turn's own key before the turn ends,
 is refused too: by its context it belongs to the turn.
-Source: reference/actors.md I5 and T3.
+Source: DESIGN decision 3; the three classes of deadlock Orleans users report.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ Job: group commit and the output gate. Callers submit items in the order they we
 thread takes whatever is waiting, commits it in one go, and only then are the items settled on the
 loop, all of one batch in one wake-up. Nothing is answered or shown before that.
 Rules:
-- First in, first out, across all keys. A batch forms by itself while the previous one is on its
-  way to the disk; there is no delay to tune.
+- First in, first out, across all keys. What one pass of the loop submits goes to the thread
+  together, so the thread is woken once; more joins it while the previous batch is on its way to the
+  disk. There is no delay to tune.
 - A *refusal* (an EventspineError out of `commit`: nothing was written) fails that batch and,
   because later items build on it, everything behind it, until the loop has forgotten the state
   they were decided on (`on_refused`). Then the writer goes on.
@@ -35,7 +36,7 @@ from eventspine.contracts.errors import (
     Overloaded,
     StoreUnavailable,
 )
-from eventspine.runtime.ticket import Ticket, loop_caller, ticket_factory
+from eventspine.runtime.ticket import Ticket, loop_caller, soon_caller, ticket_factory
 
 log = logging.getLogger(__name__)
 BATCH_ITEMS_MAX = 8192
@@ -88,8 +89,9 @@ class Writer(Generic[I]):
         self._commit = commit
         self._bytes_waiting_max = bytes_waiting_max
         self._on_refused = on_refused
-        self._queue: SimpleQueue[Any] = SimpleQueue()
-        self._put = self._queue.put
+        self._queue: SimpleQueue[list[I] | _Stop | _Resume] = SimpleQueue()
+        self._outbox: list[I] = []
+        self._soon = soon_caller()
         self._open = False
         self._has_ended = False
         self._closed_by: type[EventspineError] = StoreUnavailable
@@ -120,7 +122,14 @@ class Writer(Generic[I]):
         if not self._open:
             raise self._closed_by(f"{self.name} takes no writes right now", retry_after_s=1)
         self._bytes_waiting = waiting
-        self._put(item)
+        self._outbox.append(item)
+        if len(self._outbox) == 1:
+            self._soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        outbox, self._outbox = self._outbox, []
+        if outbox:
+            self._queue.put(outbox)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """The service: commits until cancelled, then finishes what was submitted.
@@ -150,7 +159,8 @@ class Writer(Generic[I]):
         if self._open:
             self._open = False
             self._closed_by = by
-            self._put(_Stop())
+            self._hand_over()
+            self._queue.put(_Stop())
 
     async def _drain(self) -> None:
         self.close()
@@ -170,11 +180,13 @@ class Writer(Generic[I]):
         if first:
             self._refusals += 1
             self._on_refused(error)
-            self._put(_Resume())
+            self._hand_over()
+            self._queue.put(_Resume())
 
     def _end(self) -> None:
         self._open = False
         self._has_ended = True
+        self._hand_over()
         behind = StoreUnavailable(f"{self.name} ended before this was written", retry_after_s=1)
         self._settle(self._rest(), behind)
         if self._ended is not None and not self._ended.done():
@@ -204,12 +216,11 @@ class Writer(Generic[I]):
         item = get()
         try:
             while True:
-                kind = type(item)
-                if kind is _Stop:
+                if isinstance(item, _Stop):
                     return batch, True, False
-                if kind is _Resume:
+                if isinstance(item, _Resume):
                     return batch, False, True
-                batch.append(item)
+                batch += item
                 if len(batch) >= BATCH_ITEMS_MAX:
                     break
                 item = get(False)
@@ -247,8 +258,8 @@ class Writer(Generic[I]):
         try:
             while True:
                 item = self._queue.get(False)
-                if type(item) is not _Stop and type(item) is not _Resume:
-                    rest.append(item)
+                if isinstance(item, list):
+                    rest += item
         except Empty:
             return rest
 

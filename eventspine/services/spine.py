@@ -315,7 +315,10 @@ def _segment(stream_id: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def _address(stream_id: str, routing_json: bytes) -> bytes:
-    return b'"stream_id":%b,"routing":%b,' % (encode_json(stream_id), routing_json)
+    return b'"stream_id":%b,"routing":%b,' % (
+        encode_json(checked_id(stream_id, "stream_id")),
+        routing_json,
+    )
 
 
 def _metadata_of(context: RequestContext) -> tuple[dict[str, str], bytes]:

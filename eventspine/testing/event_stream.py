@@ -95,7 +95,7 @@ class Program:
 
 
 class EventStreamStoreSuite:
-    """Subclass it and say how the store is opened. `durable`: it keeps everything over a restart."""
+    """Subclass it and say how the store is opened. `durable`: a restart loses nothing."""
 
     durable = True
 

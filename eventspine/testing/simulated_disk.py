@@ -57,7 +57,11 @@ class _File:
         self.touch(min(before, size), max(before, size))
 
     def sync(self) -> None:
-        self._keep(len(self.cache) if self.resized else len(self.platter), self.dirty)
+        size = len(self.cache)
+        if not self.resized:  # then a sync that failed may have left the platter's size behind
+            written = (max(self.dirty, default=-1) + 1) * SECTOR_BYTES
+            size = max(len(self.platter), min(written, size))
+        self._keep(size, self.dirty)
         self.forget_dirty()
 
     def forget_dirty(self) -> None:
@@ -190,7 +194,7 @@ class SimulatedDisk:
         more = size - len(file.cache)
         if self.space_bytes is None or more <= 0:
             if self.space_bytes is not None:
-                self.space_bytes -= more if more < 0 else 0
+                self.space_bytes -= min(0, more)
             return size
         granted = min(more, max(self.space_bytes, 0))
         self.space_bytes -= granted

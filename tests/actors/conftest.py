@@ -17,7 +17,7 @@ OpenFaulty = Callable[..., AbstractAsyncContextManager[tuple[Spine, Faults]]]
 @pytest.fixture
 def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenFaulty:
     """Opens spines over a faulty memory: `async with faulty(cells_max=4) as (spine, faults)`."""
-    opened: Any = partial(open_faulty, tmp_path, monkeypatch)
+    opened: OpenFaulty = partial(open_faulty, tmp_path, monkeypatch)
     return opened
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import anyio
 import pytest
@@ -61,9 +62,7 @@ async def test_the_same_id_with_another_body_is_a_conflict(spine, first, second)
         await spine.append("s", {"event_type": "t", "payload": second, "event_id": "a"}, CONTEXT)
     assert caught.value.fields["cursor"] == str(stored.cursors[0])
     with pytest.raises(EventConflict):
-        await spine.append(
-            "s", {"event_type": "other", "payload": first, "event_id": "a"}, CONTEXT
-        )
+        await spine.append("s", {"event_type": "other", "payload": first, "event_id": "a"}, CONTEXT)
     assert len(await everything(spine, "s")) == 1
 
 
@@ -79,10 +78,8 @@ async def test_a_deep_payload_sent_twice_is_no_crash(spine) -> None:
     body = b'{"event_type":"t","event_id":"a","payload":%b}'
     await spine.append_json("s", body % deep, CONTEXT)
     assert (await spine.append_json("s", body % deep, CONTEXT)).duplicates == 1
-    try:
+    with suppress(EventConflict):  # too deep to be compared, or the same; never a crash
         await spine.append_json("s", body % (deep[:-1] + b" }"), CONTEXT)
-    except EventspineError as error:
-        assert isinstance(error, EventConflict)
 
 
 async def test_duplicates_within_one_batch_are_stored_once(spine) -> None:

@@ -19,7 +19,8 @@ async def fill(spine, count: int, stream: str = "s") -> None:
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 10, 11, 1000])
 async def test_pages_forwards_and_backwards_cover_everything_once(spine, limit) -> None:
     await fill(spine, 10)
-    seen, after = [], None
+    seen: list[int] = []
+    after = None
     while True:
         page = await spine.list_after("s", after, CONTEXT, limit=limit)
         assert len(page.lines) <= limit
@@ -29,7 +30,8 @@ async def test_pages_forwards_and_backwards_cover_everything_once(spine, limit) 
         seen += numbers(page.lines)
         after = str(page.next)
     assert seen == list(range(10))
-    back, before = [], "latest"
+    back: list[int] = []
+    before = "latest"
     while True:
         page = await spine.list_after("s", None, CONTEXT, before=before, limit=limit)
         if not page.lines:
@@ -42,7 +44,9 @@ async def test_pages_forwards_and_backwards_cover_everything_once(spine, limit) 
 @pytest.mark.parametrize("limit", [1, 3, 100])
 async def test_a_page_between_two_positions(spine, limit) -> None:
     await fill(spine, 10)
-    page = await spine.list_after("s", str(Cursor(1, 2)), CONTEXT, before=str(Cursor(1, 8)), limit=limit)
+    page = await spine.list_after(
+        "s", str(Cursor(1, 2)), CONTEXT, before=str(Cursor(1, 8)), limit=limit
+    )
     assert numbers(page.lines) == [2, 3, 4, 5, 6][-limit:]
     empty = await spine.list_after("s", str(Cursor(1, 8)), CONTEXT, before=str(Cursor(1, 2)))
     assert list(empty.lines) == []

@@ -15,7 +15,7 @@ from tests.actors.faulty import CONTEXT, event, numbers
 pytestmark = pytest.mark.anyio
 
 
-async def read_to_the_end(spine, stream, after, seen, context=CONTEXT) -> str:
+async def read_to_the_end(spine, stream, after, seen, context=CONTEXT):
     async with await spine.subscribe(stream, context, after) as subscription:
         async for piece in subscription:
             assert piece.first == subscription.cursor.sequence - len(piece.lines) + 1

@@ -64,8 +64,8 @@ def test_an_id_is_a_uuid7_that_carries_its_sequence(unix_ms, sequence) -> None:
 
 
 def test_ids_of_one_millisecond_and_one_sequence_differ() -> None:
-    # of different streams: 34 random or counted bits keep 20,000 apart
-    assert len({new_event_id(1, 1) for _ in range(20_000)}) == 20_000
+    # of different streams, say: the counter alone keeps as many apart, 22 random bits the rest
+    assert len({new_event_id(1, 1) for _ in range(4096)}) == 4096
 
 
 @given(st.text(max_size=40) | st.text(alphabet="0123456789abcdef-7+_ ", min_size=36, max_size=36))

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import tomllib
 
-from eventspine.contracts.settings_text import settings_text
 from eventspine.contracts.settings import LabSettings, Settings
+from eventspine.contracts.settings_text import settings_text
 
 
 def test_the_file_as_written_is_the_lab_settings() -> None:

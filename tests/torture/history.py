@@ -5,7 +5,8 @@ came, and every reading; say at once what contradicts.
 Rules, after jepsen.tests.kafka:
 - An acknowledged event is in every complete reading that began after the acknowledgement. A
   reading that began before it may or may not have it, so `mark` is taken before reading; a
-  checker that looks at the acknowledgements afterwards reports losses that are none.
+  checker that looks at the acknowledgements afterwards reports losses that are none. The same
+  holds for what other readers have seen.
 - An event whose outcome nobody knows may be there or not, once, and then it stays.
 - Sequences are dense from 1, and a sequence holds the same event for everybody, for ever.
 - The events of one client are in the order in which it sent them.
@@ -56,6 +57,13 @@ class Violation:
         return f"{self.stream_id}: {self.kind}: {self.detail}"
 
 
+class Mark(NamedTuple):
+    """How far things were when a reading began: acknowledgements, and the highest sequence read."""
+
+    acknowledged: int
+    read: int
+
+
 class _Sent(NamedTuple):
     client: str
     order: int
@@ -98,22 +106,22 @@ class StreamHistory:
 
     # --- what readers saw ---
 
-    def mark(self) -> int:
-        """Take it before a reading; everything acknowledged so far has to be in that."""
-        return len(self.acknowledged)
+    def mark(self) -> Mark:
+        """Take it before a reading; everything acknowledged or read so far has to be in that."""
+        return Mark(len(self.acknowledged), self._read_last)
 
-    def read_all(self, rows: Sequence[Row], mark: int, who: str) -> None:
-        """A reading from the start to the head."""
+    def read_all(self, rows: Sequence[Row], mark: Mark, who: str) -> None:
+        """A reading from the start to the head, begun after `mark`."""
         cursor = ReaderPosition()
         for row in rows:
             self.read_one(row, cursor, who)
         present = {row.event_id for row in rows}
-        for event_id, sequence in self.acknowledged[:mark]:
+        for event_id, sequence in self.acknowledged[: mark.acknowledged]:
             if event_id not in present:
                 self._found(Kind.LOST, f"{event_id}, acknowledged at {sequence}, to {who}")
         last = rows[-1].sequence if rows else 0
-        if last < self._read_last:
-            self._found(Kind.VANISHED, f"{last} events to {who}; {self._read_last} were read once")
+        if last < mark.read:
+            self._found(Kind.VANISHED, f"{last} events to {who}; {mark.read} were read before")
         self._read_last = max(self._read_last, last)
 
     def read_one(self, row: Row, reader: ReaderPosition, who: str) -> None:

@@ -52,8 +52,8 @@ class RawReader:
         self.retry_ms: int | None = None
 
     async def follow(self, http: httpx.AsyncClient) -> None:
-        while not await self._connected(http):
-            await anyio.sleep(0.02)
+        while not await self._connected(http):  # noqa: ASYNC110
+            await anyio.sleep(0.02)  # the pause of a client that comes back
 
     async def _connected(self, http: httpx.AsyncClient) -> bool:
         """One connection; whether the stream is over."""
@@ -71,7 +71,7 @@ class RawReader:
                 async for chunk in response.aiter_raw():
                     events = parser.feed(chunk)
                     self.retry_ms = parser.retry_ms or self.retry_ms
-                    if any([self._take(event) for event in events]):
+                    if any(self._take(event) for event in events):
                         return True
         except httpx.TransportError:
             pass
@@ -83,7 +83,7 @@ class RawReader:
         if event.event == "end":
             said = orjson.loads(event.data)
             self.ends.append(said)
-            return said["reason"] == "closed"
+            return str(said["reason"]) == "closed"
         if event.event != "message":
             self._wrong(f"{self.name} got a {event.event}: {event.data[:200]}")
             return False

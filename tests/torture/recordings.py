@@ -19,10 +19,11 @@ from eventspine.client.replay.canvas import Canvas, text_of
 from eventspine.client.replay.dataset import find_sources, read_source
 from eventspine.client.replay.recording import RecordedEvent, Recording, Source
 
-WORDS = (
-    "ubuntu how do I mount an ntfs drive is there a way to get sound working thanks ok "
-    "sudo apt-get install and then restart it naïve café 你好 😀 \u2028 \"quoted\" back\\slash ..."
-).split(" ")
+WORDS = [
+    *("ubuntu", "how", "do", "I", "mount", "an", "ntfs", "drive", "is", "there", "a", "way", "to"),
+    *("get", "sound", "working", "thanks", "ok", "sudo", "apt-get", "install", "naïve", "café"),
+    *("你好", "😀", "\u2028", '"quoted"', "back\\slash", "..."),
+]
 
 
 class Library:
@@ -102,7 +103,9 @@ def make_canvas(stream_id: str, count: int, rng: random.Random) -> Recording:
         canvas.apply(patches)
         length += len(patches[0][2]) - deleted  # type: ignore[arg-type]
         at = min(length, at + (0 if deleted else len(typed)))
-        stamp = f"2021-04-19T{number // 3600 % 24:02d}:{number // 60 % 60:02d}:{number % 60:02d}.000Z"
+        stamp = (
+            f"2021-04-19T{number // 3600 % 24:02d}:{number // 60 % 60:02d}:{number % 60:02d}.000Z"
+        )
         payload = orjson.dumps({"patches": patches, "at": stamp})
         events.append(RecordedEvent("canvas.patch", payload, number * 0.1))
     return Recording(stream_id, "canvas", events, canvas.text)

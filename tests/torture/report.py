@@ -34,7 +34,9 @@ class Report:
         values = asdict(self)
         for name in ("ready_s", "stop_s", "cycle_s"):
             values[name] = _spread(values[name])
-        machine = f"{os.cpu_count()} cores, {platform.release()}, Python {platform.python_version()}"
+        machine = (
+            f"{os.cpu_count()} cores, {platform.release()}, Python {platform.python_version()}"
+        )
         return {**values, "machine": machine, "when": datetime.now(UTC).isoformat("T", "seconds")}
 
     def write(self) -> None:

@@ -70,6 +70,16 @@ def test_what_is_acknowledged_while_a_reading_runs_is_not_missed() -> None:
     assert history.verdict() == ""
 
 
+def test_what_somebody_else_reads_while_a_reading_runs_is_not_missed() -> None:
+    history, stream = sent("a", "b")
+    mark = stream.mark()
+    live = ReaderPosition()
+    for one in rows("a", "b"):
+        stream.read_one(one, live, "sse")
+    stream.read_all(rows("a"), mark, "pages")
+    assert history.verdict() == ""
+
+
 def test_the_events_of_two_clients_may_mix() -> None:
     history, stream = sent("a1", "a2")
     stream.will_send("bob", [("b1", body("b1")), ("b2", body("b2"))])
@@ -207,7 +217,9 @@ PLANTED: list[tuple[Plant, Kind]] = [
 ]
 
 
-@pytest.mark.parametrize(("plant", "kind"), PLANTED, ids=[plant.__name__[1:] for plant, _ in PLANTED])
+@pytest.mark.parametrize(
+    ("plant", "kind"), PLANTED, ids=[plant.__name__[1:] for plant, _ in PLANTED]
+)
 def test_a_planted_violation_is_found(plant: Plant, kind: Kind) -> None:
     history, stream = acked("a", "b", "c")
     plant(stream)

@@ -105,9 +105,7 @@ class Workload:
     async def _send_piece(self, recording: Recording, start: int, end: int) -> None:
         ids = [recording.event_id(n) for n in range(start, min(end, len(recording.events)))]
         body = encode_batch(recording, start, ids)
-        answer = await self.client.append_body(
-            recording.stream_id, body, ndjson=True, minimal=True
-        )
+        answer = await self.client.append_body(recording.stream_id, body, ndjson=True, minimal=True)
         self.duplicates += answer.duplicates
         for event_id, cursor in zip(ids, answer.cursors, strict=True):
             self.history[recording.stream_id].acknowledge(event_id, cursor.sequence)

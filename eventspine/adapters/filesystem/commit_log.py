@@ -55,7 +55,13 @@ class CommitLog:
     """An open log. Append from one thread; made by `open_log`."""
 
     def __init__(
-        self, folder: Path, disk: Disk, segment_bytes: int, lsn: int, chain: bytes, older: list[Segment]
+        self,
+        folder: Path,
+        disk: Disk,
+        segment_bytes: int,
+        lsn: int,
+        chain: bytes,
+        older: list[Segment],
     ) -> None:
         self.folder = folder
         self.lsn = lsn
@@ -209,8 +215,10 @@ class LogScan:
         """What a killed process left in the page cache must not be served and then be lost."""
         for segment in self.segments:
             fd = self._disk.open(segment.path)
-            self._disk.sync(fd)
-            self._disk.close(fd)
+            try:
+                self._disk.sync(fd)
+            finally:
+                self._disk.close(fd)
         self._disk.sync_directory(self.folder)
 
     def commits(self) -> Iterator[tuple[int, list[StreamCommit]]]:
@@ -219,10 +227,10 @@ class LogScan:
             data = self._disk.read_file(segment.path) or b""
             head = record.decode_head(data)
             last = n == len(self.segments) - 1
-            if head is None and last and not any(record.heads_in(data, 0)):
-                if segment.first_lsn > self._seal.lsn:
-                    self._cut(segment, 0, data)  # the crash came while it was being made
-                    return
+            unfinished = head is None and last and segment.first_lsn > self._seal.lsn
+            if unfinished and not any(record.heads_in(data, 0)):
+                self._cut(segment, 0, data)  # the crash came while it was being made
+                return
             if head is None or head[0] != segment.first_lsn:
                 self._damaged(segment, 0, "the segment's head cannot be read")
                 return
@@ -305,9 +313,11 @@ def continue_log(scan: LogScan, disk: Disk, segment_bytes: int) -> CommitLog:
             scan.segments = [segment for segment in scan.segments if segment.path != path]
         else:
             fd = disk.open(path)
-            disk.truncate(fd, at)
-            disk.sync(fd)
-            disk.close(fd)
+            try:
+                disk.truncate(fd, at)
+                disk.sync(fd)
+            finally:
+                disk.close(fd)
     for name in disk.names(scan.folder):
         if name.endswith(".new"):
             disk.unlink(scan.folder / name)

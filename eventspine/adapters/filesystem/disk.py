@@ -60,7 +60,7 @@ class Disk:
         return bytes(buffer[:got])
 
     def write(self, fd: int, data: bytes, offset: int) -> None:
-        """All of `data`, or an OSError; a short write is carried on until it is one or the other."""
+        """All of `data`, or an OSError; a short write is carried on until it is one of them."""
         done = os.pwrite(fd, data, offset)
         while done < len(data):
             more = os.pwrite(fd, memoryview(data)[done:], offset + done)

@@ -89,9 +89,9 @@ def _first_wrong(index: bytes, events: bytes) -> tuple[str, int]:
         if run is None or run.first != last + 1 or run.offset != end:
             return f"index entry {n} is damaged", last
         data = events[run.offset : run.end]
-        if run.count and not run.holds(data):
+        if run.events and not run.holds(data):
             return f"events {run.first} to {run.last} fail their checksum", last
-        if run.count:
+        if run.events:
             chain = sha256(chain + data).digest()
         if run.chain != chain:
             return f"the hash chain breaks at event {run.first}", last

@@ -1,10 +1,11 @@
 """Event streams on the filesystem: a commit log that acknowledges, files that people can read.
 
-    {root}/commit_log/…                                            where an event is when it is acked
-    {root}/event_stream/{tenant}/{env}/{surface}/{stream}/events.jsonl   one event a line (PATH-01)
-                                                        …/events.idx     which bytes hold which events
-                                                        …/events.ids.N   clients' ids of old events
-    {root}/quarantine/…                                            bytes that failed their check
+    {root}/commit_log/…                                       where an event is when it is acked
+    {root}/event_stream/{tenant}/{env}/{surface}/{stream}/
+        events.jsonl                                          one event a line (PATH-01)
+        events.idx                                            which bytes hold which events
+        events.ids.N                                          clients' ids of old events
+    {root}/quarantine/…                                       bytes that failed their check
 
 Job: tie the log, the backlog, the flusher and the files together; recover on open.
 Source: DESIGN decisions 5, 7, 8. The parts say how; docs/FORMATS.md says every byte.
@@ -99,9 +100,7 @@ class FilesystemEventStreamStore(EventStreamStore):
         backlog = _backlog_of(scan)
         commit_log = continue_log(scan, disk, settings.log_segment_bytes)
         files = StreamFiles(root, disk, settings.open_files_max)
-        flusher = Flusher(
-            backlog, files, commit_log, quarantine, disk, settings.flush_interval_s
-        )
+        flusher = Flusher(backlog, files, commit_log, quarantine, disk, settings.flush_interval_s)
         try:
             recovery = _recover(scan, backlog, files, quarantine, flusher)
             if commit_log.segments and not flusher.full:
@@ -277,6 +276,6 @@ def _mend(backlog: Backlog, files: StreamFiles, quarantine: Quarantine) -> tuple
             if mend_tail(files, quarantine, key, part):
                 mended.append(key)
         except StoreCorrupt as error:
-            log.error("%s", error)
+            log.error("%s", error)  # noqa: TRY400 - it says what, where and what to do
             files.damaged[key] = str(error.found)
     return tuple(mended)

@@ -56,7 +56,7 @@ class Flusher:
         self._thread.start()
 
     def wait_for_room(self, segments_max: int, timeout_s: float) -> bool:
-        """Called by the writer when the log is long: wait for a checkpoint. False: there is none."""
+        """Called by the writer when the log is long: wait for a checkpoint. False: none came."""
         with self._progress:
             return self._progress.wait_for(
                 lambda: self._log.segments <= segments_max or self.full or self.failure is not None,
@@ -76,7 +76,7 @@ class Flusher:
             self._progress.notify_all()
 
     def flush(self) -> Seal:
-        """Write the backlog as it is now. Answers where the log stood; blocks while disk is full."""
+        """Write the backlog as it is now. Answers where the log stood; waits out a full disk."""
         generation, at = self._backlog.take()
         while not self._append_all(generation):
             self.full = True

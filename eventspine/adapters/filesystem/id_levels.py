@@ -82,10 +82,14 @@ def read_level(path: Path, epoch: int) -> Level | None:
     return None
 
 
-
-
 def write_level(
-    path: Path, epoch: int, first: int, last: int, older: Sequence[int], newer: Sequence[int], disk: Disk
+    path: Path,
+    epoch: int,
+    first: int,
+    last: int,
+    older: Sequence[int],
+    newer: Sequence[int],
+    disk: Disk,
 ) -> Level:
     """Merge two sorted runs of words into one file, in pieces, and open it."""
     body = _head.pack(_MAGIC, epoch, first, last, len(older) + len(newer))

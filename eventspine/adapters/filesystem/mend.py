@@ -78,20 +78,36 @@ def _good_part(
             raise files.corrupt(key, f"index entry {start - 1} is damaged")
         state.take(before)
         state.entries = start
-    if start == entries:
-        return state
     fd = files.disk.open(files.folder(key) / EVENTS_FILE, create=True)
     try:
         for at in range(start, entries):
             run = runs.decode_run(data[(at + 1) * ENTRY_BYTES : (at + 2) * ENTRY_BYTES])
             if run is None or run.first != state.last + 1 or run.offset != state.end:
                 break
-            if run.count and not run.holds(files.disk.read(fd, run.length, run.offset)):
+            piece = files.disk.read(fd, run.length, run.offset)
+            if run.events and not run.holds(piece):
                 break
+            files.disk.write(fd, piece, run.offset)
             state.take(run)
     finally:
         files.disk.close(fd)
+    _write_index_again(files, key, data[: HEAD_BYTES + state.entries * ENTRY_BYTES], start)
     return state
+
+
+def _write_index_again(files: StreamFiles, key: str, data: bytes, start: int) -> None:
+    """Write the head and the entries from `start` on in place, as they are.
+
+    Like the runs they name: a sync that failed has marked pages clean that are on no disk, and the
+    next one would not write them.
+    """
+    fd = files.disk.open(files.folder(key) / INDEX_FILE)
+    try:
+        files.disk.write(fd, data[:HEAD_BYTES], 0)
+        at = HEAD_BYTES + start * ENTRY_BYTES
+        files.disk.write(fd, data[at:], at)
+    finally:
+        files.disk.close(fd)
 
 
 def _first_to_check(data: bytes, entries: int, first_logged: int) -> int:
@@ -99,7 +115,7 @@ def _first_to_check(data: bytes, entries: int, first_logged: int) -> int:
     at = entries
     while at:
         run = runs.decode_run(data[at * ENTRY_BYTES : (at + 1) * ENTRY_BYTES])
-        if run is not None and run.count and run.last < first_logged:
+        if run is not None and run.events and run.last < first_logged:
             break
         at -= 1
     return at

@@ -1,4 +1,4 @@
-"""Bytes that failed their check: copied to `{root}/quarantine/`, never deleted, never overwritten."""
+"""Bytes that failed their check: kept in `{root}/quarantine/`, never deleted or overwritten."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ one event at least. Entries lie in order and leave no gap, so the entry of a seq
 searching, a page reads only its runs, and every byte served has been checked. `chain` is SHA-256
 over the chain before and the run's bytes (the head's is 32 zeros): the last entry vouches for the
 whole stream. An entry with flag CLOSED and count 0 ends a stream; the head says so too, after it,
-so that an index that lost its last entry is not taken for an open stream's. A head without entries and
-without an events.jsonl is what a deleted stream leaves: the next one has this epoch.
+so that an index that lost its last entry is not taken for an open stream's. A head without
+entries and without an events.jsonl is what a deleted stream leaves: the next one has this epoch.
 
 Sample, the first run of a stream, 2 events in 410 bytes:
 
@@ -51,14 +51,14 @@ class Run(NamedTuple):
     first: int
     offset: int
     length: int
-    count: int
+    events: int
     flags: int
     crc: int
     chain: bytes
 
     @property
     def last(self) -> int:
-        return self.first + self.count - 1
+        return self.first + self.events - 1
 
     @property
     def end(self) -> int:
@@ -87,7 +87,7 @@ def decode_head(data: bytes) -> IndexHead | None:
 
 def encode_run(run: Run) -> bytes:
     body = _entry.pack(
-        run.first, run.offset, run.length, run.count | run.flags << 24, run.crc, run.chain
+        run.first, run.offset, run.length, run.events | run.flags << 24, run.crc, run.chain
     )
     return body + _u32.pack(crc32(body))
 

@@ -95,6 +95,8 @@ class StreamFiles:
         try:
             index = self.disk.open_read(folder / INDEX_FILE)
         except FileNotFoundError:
+            if self.events_size(key):  # taken for a new stream, it would be written over
+                raise self.corrupt(key, "the index is missing") from None
             return None
         try:
             return self._state_of(key, index)
@@ -238,7 +240,7 @@ class StreamFiles:
         self._remember(key, state)
 
     def distrust(self, key: str) -> None:
-        """Recovery: nothing of the stream is taken for durable, down to the names of its folders."""
+        """Recovery: nothing of the stream is taken for durable, not even its folders' names."""
         self._unsynced[key] = True
         folder = self.folder(key)
         while folder != self.root:
@@ -282,7 +284,9 @@ class StreamFiles:
         """
         if wait:
             with self._lease(key) as files:
-                return [] if files is None else self._read(key, files, first, count, bytes_max, True)
+                return (
+                    [] if files is None else self._read(key, files, first, count, bytes_max, True)
+                )
         with self._lock:
             files = self._open.get(key)
             if files is None:
@@ -303,7 +307,9 @@ class StreamFiles:
         lines: list[bytes] = []
         at, room = found, bytes_max
         while at < entries and len(lines) < count and (room > 0 or not lines):
-            data = self._bytes(files.index, PAGE_ENTRIES * ENTRY_BYTES, (at + 1) * ENTRY_BYTES, wait)
+            data = self._bytes(
+                files.index, PAGE_ENTRIES * ENTRY_BYTES, (at + 1) * ENTRY_BYTES, wait
+            )
             if data is None:
                 return None
             page = self._whole_runs(key, data)
@@ -323,7 +329,7 @@ class StreamFiles:
         return lines
 
     def _lines(self, key: str, fd: int, wanted: list[Run], wait: bool) -> list[bytes] | None:
-        wanted = [run for run in wanted if run.count]
+        wanted = [run for run in wanted if run.events]
         if not wanted:
             return []
         start = wanted[0].offset
@@ -464,7 +470,7 @@ def _runs_for(page: list[Run], first: int, count: int, room: int) -> list[Run]:
     """The runs of a page that a read from `first` on needs, one at least."""
     wanted: list[Run] = []
     for run in page:
-        if run.last < first and run.count:
+        if run.last < first and run.events:
             continue
         if wanted and (room <= 0 or wanted[-1].last >= first + count - 1):
             break

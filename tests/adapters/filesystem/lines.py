@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eventspine.contracts.cursor import Cursor
-from eventspine.contracts.event_id import new_event_id
 from eventspine.contracts.stores import CommitKind, StreamCommit
 
 REST = (
@@ -17,7 +16,7 @@ REST = (
 def line_of(
     sequence: int, *, epoch: int = 1, event_id: str | None = None, payload: bytes = b"{}"
 ) -> bytes:
-    event_id = event_id or new_event_id(1_700_000_000_000, sequence)
+    event_id = event_id or f"id-{epoch}-{sequence}"
     head = f'{{"sequence":{sequence},"cursor":"{Cursor(epoch, sequence)}","event_id":"{event_id}",'
     return b'%b%b"payload":%b}' % (head.encode(), REST, payload)
 

@@ -76,11 +76,8 @@ def cuts(data: bytes, every: int, rng: random.Random) -> Iterator[bytes]:
         yield data[:size]
 
 
-CASES = [
-    (state, path)
-    for state in ("crashed", "crashed-flushed", "closed")
-    for path in files_of(state)  # type: ignore[arg-type]
-]
+STATES: list[State] = ["crashed", "crashed-flushed", "closed"]
+CASES = [(state, path) for state in STATES for path in files_of(state)]
 IDS = [f"{state}:{path.relative_to(ROOT)}" for state, path in CASES]
 
 

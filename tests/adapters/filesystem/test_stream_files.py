@@ -1,0 +1,115 @@
+"""Finding a page in the index, whatever its runs look like."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eventspine.adapters.filesystem import runs
+from eventspine.adapters.filesystem.backlog import Unflushed
+from eventspine.adapters.filesystem.disk import Disk
+from eventspine.adapters.filesystem.runs import IndexHead, Run
+from eventspine.adapters.filesystem.stream_files import StreamFiles
+from tests.adapters.filesystem.lines import closing, events
+
+KEY = "event_stream/t/e/_/s"
+
+
+class CountingDisk(Disk):
+    reads = 0
+
+    def read(self, fd: int, count: int, offset: int) -> bytes:
+        self.reads += 1
+        return super().read(fd, count, offset)
+
+
+def part(first: int, lines: list[bytes], *, close: bool = False) -> Unflushed:
+    commit = events(KEY, first, lines)
+    made = Unflushed(commit)
+    made.add(commit)
+    if close:
+        made.add(closing(KEY, first + len(lines)))
+    return made
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(1, 9) | st.just(1) | st.just(300), min_size=1, max_size=150),
+    st.integers(0, 2**20),
+)
+def test_every_window_is_found_over_irregular_runs(tmp_path_factory, pieces, seed) -> None:
+    rng = random.Random(seed)
+    files = StreamFiles(tmp_path_factory.mktemp("root"), Disk(), 8)
+    lines: list[bytes] = []
+    for n, count in enumerate(pieces):
+        new = [b"%d" % (len(lines) + i) * rng.randrange(1, 9) for i in range(count)]
+        files.append(KEY, part(len(lines) + 1, new, close=n == len(pieces) - 1))
+        lines += new
+    for _ in range(60):
+        first, count = rng.randrange(1, len(lines) + 3), rng.randrange(1, 400)
+        got = files.read(KEY, first, count, 1 << 30, wait=True)
+        assert got == lines[first - 1 : first - 1 + count]
+        assert files.read(KEY, first, count, 1 << 30, wait=False) in (None, got)
+        bytes_max = rng.choice([1, 20, 300, 3000])
+        got = files.read(KEY, first, count, bytes_max, wait=True)
+        assert got == lines[first - 1 : first - 1 + len(got or [])]
+        assert bool(got) == (first <= len(lines))
+    files.close()
+
+
+def hundred_thousand_runs(root: Path, rng: random.Random) -> tuple[CountingDisk, StreamFiles, int]:
+    """An index of many one-event runs and, here and there, long ones."""
+    folder = root / KEY
+    folder.mkdir(parents=True)
+    entries, data, first = [runs.encode_head(IndexHead(1, "lab"))], [], 1
+    offset = 0
+    for n in range(100_000):
+        count = 200 if n % 30_000 == 7 else 1
+        piece = b"".join(b"%d\n" % (first + i) for i in range(count))
+        run = Run(first, offset, len(piece), count, 0, crc32(piece), bytes(32))
+        entries.append(runs.encode_run(run))
+        data.append(piece)
+        first, offset = first + count, offset + len(piece)
+    (folder / "events.idx").write_bytes(b"".join(entries))
+    (folder / "events.jsonl").write_bytes(b"".join(data))
+    disk = CountingDisk()
+    return disk, StreamFiles(root, disk, 8), first - 1
+
+
+@pytest.mark.slow
+def test_a_page_costs_a_handful_of_reads_anywhere_in_a_long_index(tmp_path) -> None:
+    rng = random.Random(4)
+    disk, files, last = hundred_thousand_runs(tmp_path, rng)
+    for first in [1, 2, last // 2, last - 1, last, *[rng.randrange(1, last) for _ in range(300)]]:
+        disk.reads = 0
+        got = files.read(KEY, first, 10, 1 << 20, wait=True)
+        assert got == [b"%d" % n for n in range(first, min(first + 10, last + 1))]
+        assert disk.reads <= 40
+    assert files.read(KEY, last + 1, 10, 1 << 20, wait=True) == []
+    files.close()
+
+
+def test_only_so_many_files_stay_open(tmp_path) -> None:
+    files = StreamFiles(tmp_path, Disk(), 8)
+    for n in range(20):
+        files.append(f"{KEY}{n}", part(1, [b"%d" % n]))
+    for n in [*range(20), 3, 17, 0]:
+        assert files.read(f"{KEY}{n}", 1, 1, 9, wait=True) == [b"%d" % n]
+        assert files.open_files <= 8
+    files.close()
+    assert files.open_files == 0
+
+
+def test_an_append_again_writes_nothing_twice(tmp_path) -> None:
+    files = StreamFiles(tmp_path, Disk(), 8)
+    files.append(KEY, part(1, [b"1", b"2"]))
+    files.append(KEY, part(1, [b"1", b"2", b"3"]))
+    files.append(KEY, part(2, [b"2", b"3"]))
+    assert files.read(KEY, 1, 9, 99, wait=True) == [b"1", b"2", b"3"]
+    assert (tmp_path / KEY / "events.jsonl").read_bytes() == b"1\n2\n3\n"
+    files.close()
