@@ -29,7 +29,7 @@ def contenders(stage: Stage, producers: int) -> list[Contender]:
             server.port,
             ["XADD", "s:__rand_int__", "*", "e", "x" * EVENT_BYTES],
             clients=producers,
-            requests=int(35_000 * seconds),
+            requests=int(15_000 * seconds),
         )
         found.append(Contender(redis.NAME, lambda: under_load(server, load)))
     return found

@@ -28,7 +28,7 @@ def contenders(stage: Stage, batch: int) -> list[Contender]:
             server.port,
             ["XADD", "s:__rand_int__", "*", "e", "x" * EVENT_BYTES],
             clients=CONNECTIONS,
-            requests=int((35_000 if batch == 1 else 150_000) * stage.options.seconds),
+            requests=int((15_000 if batch == 1 else 80_000) * stage.options.seconds),
             pipeline=batch,
         )
         name = redis.NAME if batch == 1 else f"{redis.NAME}, pipelines of {batch}"

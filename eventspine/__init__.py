@@ -1,7 +1,7 @@
 """eventspine: durable, ordered event streams for many tenants, in your process or over HTTP.
 
-    async with eventspine.open("var", lab=True) as spine:
-        await spine.append("thread_1", {"event_type": "note", "payload": {"text": "hi"}}, context)
+async with eventspine.open("var", lab=True) as spine:
+    await spine.append("thread_1", {"event_type": "note", "payload": {"text": "hi"}}, context)
 """
 
 from eventspine.blocking import BlockingSpine, open_blocking

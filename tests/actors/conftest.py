@@ -9,9 +9,16 @@ from typing import Any
 import pytest
 
 from eventspine.services.spine import Spine
+from eventspine.testing.virtual_time import backend_of
 from tests.actors.faulty import Faults, open_faulty
 
 OpenFaulty = Callable[..., AbstractAsyncContextManager[tuple[Spine, Faults]]]
+
+
+@pytest.fixture(params=[pytest.param("asyncio", marks=pytest.mark.slow), "uvloop", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """In the inner loop uvloop stands for asyncio: it is what is served."""
+    return backend_of(request.param)
 
 
 @pytest.fixture

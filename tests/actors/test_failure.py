@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import anyio
@@ -152,6 +153,7 @@ async def test_an_append_that_looks_up_ids_during_a_refusal_leaves_no_gap(faulty
         await spine.append("s", event(3), CONTEXT)
         lines = await everything(spine, "s")
         assert numbers(lines) == [2, 3] or numbers(lines) == [0, 2, 3]
+        assert [json.loads(line)["sequence"] for line in lines] == [*range(1, len(lines) + 1)]
         head = await spine.head("s", CONTEXT)
         assert head.cursor == Cursor(1, len(lines))
 

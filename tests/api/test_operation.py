@@ -42,7 +42,9 @@ def test_metrics_are_prometheus_and_hold_no_ids(client: httpx.Client) -> None:
     assert "/v1/streams/{stream_id}/events" in templates
     assert families["eventspine_store_events"].type == "counter"
     assert families["eventspine_readers"].type == "gauge"
-    services = {sample.labels["name"] for sample in families["eventspine_services_restarts"].samples}
+    services = {
+        sample.labels["name"] for sample in families["eventspine_services_restarts"].samples
+    }
     assert "eventspine/backend memory:default/store" in services
     assert families["eventspine_cells_turn_hold_seconds"].type == "histogram"
 

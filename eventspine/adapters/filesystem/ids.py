@@ -1,8 +1,8 @@
 """Which sequence may hold an event id: exact for ever, in little memory.
 
 The ids of the newest events are in memory as fingerprints; older ones lie in sorted files, a
-handful even for billions (id_levels.py). A look-up is a binary search per file; whoever asks reads the
-events it names, so a fingerprint shared by chance costs one read and never an answer. Ids the
+handful even for billions (id_levels.py). A look-up is a binary search per file; whoever asks reads
+the events it names, so a fingerprint shared by chance costs one read and never an answer. Ids the
 product made carry their own sequence and are left out. Putting ids away runs on a thread of the
 store, from durable events only; its result is taken over by the next call on the loop.
 """

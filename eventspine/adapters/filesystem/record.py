@@ -1,7 +1,7 @@
 """The bytes of the commit log. Little-endian; every offset in a segment is in bytes.
 
     segment   commit_log/0000000000000001.log: a head, then records, then zeros
-    head      "ESLOG\\x00\\x00\\x01" | first lsn u64 | zeros 12 | chain before it 32 | crc32 u32 = 64
+    head      "ESLOG\\x00\\x00\\x01" | first lsn u64 | zeros 12 | chain before 32 | crc32 u32 = 64
     record    "ESCR" | crc32 of the next 24+32 bytes u32 | lsn u64 | length u32 | entries u32
               | zeros 8 | chain 32                                                            = 64
               then `length` bytes of entries

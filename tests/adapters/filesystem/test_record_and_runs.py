@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from hashlib import sha256
+from zlib import crc32
 
 import pytest
 from hypothesis import given
@@ -52,9 +54,11 @@ def test_heads_and_seals_come_back(lsn, chain) -> None:
     assert record.decode_head(record.encode_head(lsn, chain)[:-1]) is None
 
 
-def test_no_json_can_hold_a_record_head() -> None:
-    head = record.encode_record(1, 1, b"", bytes(range(32, 64)))
-    assert b"\0" in head[24:32]
+def test_a_payload_cannot_pass_for_a_record() -> None:
+    """JSON holds no NUL byte, so a head without its zeros is somebody's text, checksum or not."""
+    body = struct.pack("<QII8s32s", 0x2020202020202020, 0x20202020, 0x20202020, b"x" * 8, b"x" * 32)
+    forged = record.RECORD_MAGIC + struct.pack("<I", crc32(body)) + body
+    assert record.decode_record_head(forged) is None
 
 
 @given(CHAINS, st.integers(1, 9), st.binary(max_size=40))
