@@ -40,8 +40,18 @@ async def page_before(
         piece = await read_lines(host, actor, got - 1, end - got)
         if not piece:
             break
-        lines += piece
+        lines = newest([*lines, *piece], host.limits.page_bytes_max)
+        first = got + len(piece) - len(lines)
     return _page(actor, lines, first)
+
+
+def newest(lines: list[bytes], bytes_max: int) -> list[bytes]:
+    """The last lines that fit, one at least."""
+    start, room = len(lines), bytes_max
+    while start and (room >= len(lines[start - 1]) or start == len(lines)):
+        start -= 1
+        room -= len(lines[start])
+    return lines[start:]
 
 
 def _page(actor: StreamActor, lines: list[bytes], first: int) -> Page:

@@ -85,11 +85,9 @@ class ContextReader:
         context = self._scoped(*stated.values())
         raw = fields.get(b"traceparent")
         traceparent = None if raw is None else raw.decode("latin-1").strip()
-        return context.model_copy(
-            update={
-                "request_id": request_id if own_id is None else checked_id(own_id, "request_id"),
-                "trace_id": trace_id_of(traceparent),
-            }
+        return context.for_request(
+            request_id if own_id is None else checked_id(own_id, "request_id"),
+            trace_id_of(traceparent),
         )
 
     def _build(self, *values: str | None) -> RequestContext:

@@ -71,6 +71,18 @@ class RequestContext(BaseModel):
         """A context with other values: checked like a new one, and with a scope of its own."""
         return type(self).model_validate({**self.model_dump(), **(update or {})})
 
+    def for_request(self, request_id: str, trace_id: str | None) -> Self:
+        """This context for one request of its scope. The ids are the caller's to have checked.
+
+        Not `model_copy`: validating again costs more than the rest of an append, and the scope,
+        which is derived, stays what it is.
+        """
+        copy = self.__copy__()
+        values = copy.__dict__
+        values.pop("_metadata", None)
+        values["request_id"], values["trace_id"] = request_id, trace_id
+        return copy
+
     @cached_property
     def scope(self) -> Scope:
         return Scope(self.tenant_id, self.env, self.mode, self.project_id, self.surface_id)

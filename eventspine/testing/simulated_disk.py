@@ -247,6 +247,10 @@ class SimulatedDisk:
             raise OSError(errno.ENOSPC, "no space left on the simulated disk")
         file.write(data, offset)
 
+    def write_durably(self, fd: int, data: bytes, offset: int) -> None:
+        self.write(fd, data, offset)
+        self.sync_data(fd)
+
     def allocate(self, fd: int, size: int) -> None:
         file = self._file(fd)
         self._step()

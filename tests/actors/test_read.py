@@ -61,7 +61,23 @@ async def test_pages_are_bounded_by_bytes_and_give_one_event_at_least(faulty) ->
         page = await spine.list_after("s", str(Cursor(1, 7)), CONTEXT)
         assert len(page.lines) == 1
         assert len(await everything(spine, "s")) == 8
-        assert len((await spine.list_after("s", None, CONTEXT, before="latest")).lines) >= 1
+        assert len((await spine.list_after("s", None, CONTEXT, before="latest")).lines) == 1
+
+
+async def test_a_page_backwards_is_bounded_by_bytes_and_ends_where_it_was_asked_to(faulty) -> None:
+    async with faulty(page_bytes_max=2048) as (spine, _):
+        await spine.append_batch("s", [event("x" * 400) for _ in range(9)], CONTEXT)
+        seen: list[int] = []
+        before = "latest"
+        while True:
+            page = await spine.list_after("s", None, CONTEXT, before=before)
+            if not page.lines:
+                break
+            assert 1 <= len(page.lines) <= 3
+            assert page.next.sequence == (seen[0] - 1 if seen else 9)
+            seen = [*range(page.first, page.first + len(page.lines)), *seen]
+            before = str(Cursor(1, page.first))
+        assert seen == list(range(1, 10))
 
 
 async def test_an_event_id_is_a_position(spine) -> None:

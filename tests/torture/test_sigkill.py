@@ -6,6 +6,7 @@ faults of a run (their order and moments; which request is in flight then is up 
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import time
@@ -22,6 +23,12 @@ SEED = int(os.environ.get("EVENTSPINE_TORTURE_SEED") or time.time_ns() % 1_000_0
 STOP_S_MAX = 10.0
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(240 + 20 * ROUNDS)]
+
+
+@pytest.fixture(autouse=True)
+def _patience() -> None:
+    """These take longer than the time after which pytest shows what every thread is doing."""
+    faulthandler.cancel_dump_traceback_later()
 
 
 def report_of(name: str) -> Report:

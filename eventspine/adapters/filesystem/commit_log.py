@@ -1,6 +1,6 @@
 """The write-ahead commit log of a root: where an event is when it is acknowledged.
 
-Job: append one record per group commit and make it durable with one fdatasync; read everything
+Job: append one record per group commit and make it durable with one system call; read everything
 back on open; drop segments that the stream files have made superfluous.
 Rules:
 - A segment is allocated in full before it is used, so an append never grows a file: two device
@@ -90,8 +90,7 @@ class CommitLog:
         whole = record.encode_record(lsn, len(batch), data, chain)
         if self._at + len(whole) > self._size:
             self._rotate(lsn, len(whole))
-        self._disk.write(self._fd, whole, self._at)
-        self._disk.sync_data(self._fd)
+        self._disk.write_durably(self._fd, whole, self._at)
         self._at += len(whole)
         self.lsn, self._chain = lsn, chain
         self.syncs += 1

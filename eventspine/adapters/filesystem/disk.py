@@ -68,6 +68,15 @@ class Disk:
                 raise OSError(errno.EIO, "a write made no progress")
             done += more
 
+    def write_durably(self, fd: int, data: bytes, offset: int) -> None:
+        """As `write`, and on the disk when it returns: one system call instead of two."""
+        done = os.pwritev(fd, [data], offset, os.RWF_DSYNC)
+        while done < len(data):
+            more = os.pwritev(fd, [memoryview(data)[done:]], offset + done, os.RWF_DSYNC)
+            if more == 0:
+                raise OSError(errno.EIO, "a write made no progress")
+            done += more
+
     def allocate(self, fd: int, size: int) -> None:
         """Reserve `size` bytes that read as zeros, so that later writes cannot run out of space."""
         os.posix_fallocate(fd, 0, size)

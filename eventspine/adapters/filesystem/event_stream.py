@@ -14,11 +14,12 @@ Source: DESIGN decisions 5, 7, 8. The parts say how; docs/FORMATS.md says every 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, TypeVarTuple
 
+import anyio
 import anyio.to_thread
 
 from eventspine.adapters.filesystem.backlog import Backlog, Unflushed
@@ -42,6 +43,9 @@ from eventspine.contracts.stores import (
 from eventspine.contracts.wire import event_id_of
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+READ_THREADS = 4
 ROOM_WAIT_S = 30.0
 SCAN_EVENTS = 1024
 SCAN_BYTES = 1024 * 1024
@@ -76,6 +80,7 @@ class FilesystemEventStreamStore(EventStreamStore):
         self._segments_max = segments_max
         self._putting_away = ThreadPoolExecutor(1, thread_name_prefix="event ids")
         self._events = 0
+        self._readers: anyio.CapacityLimiter | None = None
 
     @classmethod
     def open(
@@ -150,7 +155,7 @@ class FilesystemEventStreamStore(EventStreamStore):
         if parts:
             self._check(key)
             return parts[-1].head()
-        return await anyio.to_thread.run_sync(self._head, key)
+        return await self._on_thread(self._head, key)
 
     def _head(self, key: str) -> StreamHead:
         parts = self._backlog.parts(key)
@@ -167,7 +172,7 @@ class FilesystemEventStreamStore(EventStreamStore):
         lines = self.read_nowait(key, first, count, bytes_max)
         if lines is not None:
             return lines
-        return await anyio.to_thread.run_sync(self._read, key, first, count, bytes_max)
+        return await self._on_thread(self._read, key, first, count, bytes_max)
 
     def _read(self, key: str, first: int, count: int, bytes_max: int) -> list[bytes]:
         lines = self._lines(key, first, count, bytes_max, wait=True)
@@ -197,10 +202,16 @@ class FilesystemEventStreamStore(EventStreamStore):
             room = _take(part, first, count, room, lines)
         return lines
 
+    async def _on_thread(self, work: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Wait for the disk on a thread: on one of a few, since more only wait for each other."""
+        if self._readers is None:
+            self._readers = anyio.CapacityLimiter(READ_THREADS)
+        return await anyio.to_thread.run_sync(work, *args, limiter=self._readers)
+
     async def ids(self, key: str) -> EventIds:
         head = await self.head(key)
         folder = self._files.folder(key)
-        index = await anyio.to_thread.run_sync(
+        index = await self._on_thread(
             open_ids, folder, head.epoch, self._files.disk, self._putting_away
         )
         at = index.covered
