@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from bench.runner import Result
 
-BEGIN, END = "<!-- figures: written by python -m bench --report -->", "<!-- end of figures -->"
+BEGIN, END = "<!-- figures, written by python -m bench -->", "<!-- end of figures -->"
 _BAR_PX, _ROW_PX, _NAME_PX = 420, 22, 300
 _OURS, _THEIRS, _INK = "#2563eb", "#9ca3af", "#1f2937"
 

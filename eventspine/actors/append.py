@@ -148,9 +148,10 @@ def _check_open(at: Position, expected: Cursor | None) -> None:
         raise StreamClosed(f"the stream was closed at {current}", cursor=str(current))
     if expected is None or expected == current or (expected == EMPTY and at.sequence == 0):
         return
+    text = "0" if expected == EMPTY else str(expected)
     raise PreconditionFailed(
-        f"expected {expected}, the stream is at {current}",
-        expected="0" if expected == EMPTY else str(expected),
+        f"expected {text}, the stream is at {current}",
+        expected=text,
         current=str(current),
     )
 
