@@ -133,9 +133,11 @@ class StreamBackends(Backends[StreamHost]):
             raise InvalidRoute(f"{where}: {first['msg']}", field=where) from None
 
     def _filesystem(self, folder: str) -> FilesystemEventStreamStore:
-        return FilesystemEventStreamStore.open(
-            self._root / folder, self._settings.storage, self._disk
-        )
+        path = self._root / folder
+        self._disk.make_directories(path)
+        for part in PurePosixPath(folder).parents:
+            self._disk.sync_directory(self._root / part)
+        return FilesystemEventStreamStore.open(path, self._settings.storage, self._disk)
 
     async def _start(self, name: str, make: Callable[[], EventStreamStore]) -> StreamHost:
         host = StreamHost(name, self._settings.limits)

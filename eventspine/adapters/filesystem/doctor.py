@@ -16,7 +16,8 @@ from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
 from eventspine.adapters.filesystem.mend import index_of, write_index
 from eventspine.adapters.filesystem.runs import ENTRY_BYTES, HEAD_BYTES
-from eventspine.adapters.filesystem.stream_files import EVENTS_FILE, INDEX_FILE, StreamFiles
+from eventspine.adapters.filesystem.stream_files import StreamFiles
+from eventspine.adapters.filesystem.stream_folders import EVENTS_FILE, INDEX_FILE
 from eventspine.contracts.errors import StoreCorrupt
 from eventspine.contracts.settings import StorageSettings
 from eventspine.contracts.wire import parse_line

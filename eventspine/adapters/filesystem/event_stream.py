@@ -128,7 +128,7 @@ class FilesystemEventStreamStore(EventStreamStore):
         finally:
             self._putting_away.shutdown(wait=True)
             self._log.close()
-            self._files.close()
+            self._files.reader.open.close()
 
     # --- writing: the writer's thread ---
 
@@ -153,7 +153,7 @@ class FilesystemEventStreamStore(EventStreamStore):
     async def head(self, key: str) -> StreamHead:
         parts = self._backlog.parts(key)
         if parts:
-            self._check(key)
+            self._files.check(key)
             return parts[-1].head()
         return await self._on_thread(self._head, key)
 
@@ -163,10 +163,6 @@ class FilesystemEventStreamStore(EventStreamStore):
             return parts[-1].head()
         state = self._files.load(key)
         return state.head() if state is not None else StreamHead()
-
-    def _check(self, key: str) -> None:
-        if key in self._files.damaged:
-            raise self._files.corrupt(key, self._files.damaged[key])
 
     async def read(self, key: str, first: int, count: int, bytes_max: int) -> list[bytes]:
         lines = self.read_nowait(key, first, count, bytes_max)
@@ -191,7 +187,7 @@ class FilesystemEventStreamStore(EventStreamStore):
         lines: list[bytes] = []
         in_files = parts[0].first - first if parts else count
         if in_files > 0 and not wiped:
-            got = self._files.read(key, first, min(count, in_files), bytes_max, wait=wait)
+            got = self._files.reader.read(key, first, min(count, in_files), bytes_max, wait=wait)
             if got is None or len(got) < min(count, in_files):
                 return got
             lines = got
@@ -232,7 +228,7 @@ class FilesystemEventStreamStore(EventStreamStore):
             self._log.bytes,
             {
                 "log_segments": self._log.segments,
-                "open_files": self._files.open_files,
+                "open_files": 2 * len(self._files.reader.open),
                 "damaged_streams": len(self._files.damaged),
                 "unflushed_streams": len(self._backlog),
                 "flushes": self.flusher.flushes,

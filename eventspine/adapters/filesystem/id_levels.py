@@ -1,6 +1,7 @@
 """The sorted files of the id index: `events.ids.0` … `events.ids.7`. Little-endian.
 
-    head   "ESIDS\x00\x00\x01" | epoch u64 | first u64 | last u64 | count u64 | zeros 20 | crc32 u32
+    head   "ESIDS\x00\x00\x01" | epoch u64 | first u64 | last u64 | count u64
+           | crc32 of the words u32 | zeros 16 | crc32 of these u32
     word   u64: 30 bits of the id's fingerprint, then 34 bits of its sequence; ascending
 
 A file covers the sequences `first` … `last`. Level n holds at most 512 * 16^(n+1) words. Files are
@@ -28,7 +29,7 @@ SEQUENCE_MASK = (1 << SEQUENCE_BITS) - 1
 HEAD_BYTES = 64
 CHUNK_WORDS = 8192
 _MAGIC = b"ESIDS\x00\x00\x01"
-_head = struct.Struct("<8sQQQQ20x")
+_head = struct.Struct("<8sQQQQI16x")
 _u32 = struct.Struct("<I")
 
 
@@ -75,11 +76,20 @@ def read_level(path: Path, epoch: int) -> Level | None:
         return None
     head = view[:HEAD_BYTES]
     if len(head) == HEAD_BYTES and _u32.unpack_from(head, 60)[0] == crc32(head[:60]):
-        magic, its_epoch, first, last, count = _head.unpack_from(head)
-        if magic == _MAGIC and its_epoch == epoch and len(view) == HEAD_BYTES + 8 * count:
+        magic, its_epoch, first, last, count, crc = _head.unpack_from(head)
+        whole = magic == _MAGIC and len(view) == HEAD_BYTES + 8 * count
+        if whole and its_epoch == epoch and _crc_of(view) == crc:
             return Level(first, last, memoryview(view)[HEAD_BYTES:].cast("Q"), view)
     view.close()
     return None
+
+
+def _crc_of(view: mmap.mmap) -> int:
+    """CRC-32 of the words, piece by piece: a flipped bit would hide an id that was used."""
+    crc = 0
+    for at in range(HEAD_BYTES, len(view), 1 << 20):
+        crc = crc32(view[at : at + (1 << 20)], crc)
+    return crc
 
 
 def write_level(
@@ -92,17 +102,17 @@ def write_level(
     disk: Disk,
 ) -> Level:
     """Merge two sorted runs of words into one file, in pieces, and open it."""
-    body = _head.pack(_MAGIC, epoch, first, last, len(older) + len(newer))
     draft = path.with_name(f"{path.name}.new")
     fd = disk.open(draft, create=True)
     try:
         disk.truncate(fd, 0)
-        disk.write(fd, body + _u32.pack(crc32(body)), 0)
-        at = HEAD_BYTES
+        at, crc = HEAD_BYTES, 0
         for piece in merged(older, newer):
             data = piece.tobytes()
             disk.write(fd, data, at)
-            at += len(data)
+            at, crc = at + len(data), crc32(data, crc)
+        body = _head.pack(_MAGIC, epoch, first, last, len(older) + len(newer), crc)
+        disk.write(fd, body + _u32.pack(crc32(body)), 0)
         disk.sync(fd)
     finally:
         disk.close(fd)

@@ -114,6 +114,9 @@ class FilesystemEventIds(EventIds):
         self._job = None
         try:
             done = job.result()
+        except FileNotFoundError:  # the flusher has not made the stream's folder yet
+            self._put_away_at = self._count + RECENT_MAX
+            return
         except OSError:  # this runs while appends are answered: they are durable all the same
             log.exception("%s: event ids stay in memory", self._folder)
             self._put_away_at = 2 * self._count

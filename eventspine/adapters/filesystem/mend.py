@@ -17,12 +17,8 @@ from eventspine.adapters.filesystem import runs
 from eventspine.adapters.filesystem.backlog import Unflushed
 from eventspine.adapters.filesystem.quarantine import Quarantine
 from eventspine.adapters.filesystem.runs import ENTRY_BYTES, HEAD_BYTES, IndexHead, Run
-from eventspine.adapters.filesystem.stream_files import (
-    EVENTS_FILE,
-    INDEX_FILE,
-    FileState,
-    StreamFiles,
-)
+from eventspine.adapters.filesystem.stream_files import FileState, StreamFiles
+from eventspine.adapters.filesystem.stream_folders import EVENTS_FILE, INDEX_FILE
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.wire import parse_line
 

@@ -1,17 +1,14 @@
 """The files of streams: `{root}/{key}/events.jsonl`, and `events.idx` beside it.
 
-Job: append stretches of lines, in bulk; read any page by reading only its runs; make files durable.
+Job: append stretches of lines, in bulk; say where a stream stands; make files durable.
 Rules: data is written before the index entry that names it, so what the index says is there. An
-entry is believed only with its checksums. Files are appended by the flusher's thread alone; reads
-may run on any thread, through descriptors that a bounded cache holds open.
+entry is believed only with its checksums. Files are appended by the flusher's thread alone;
+reading them is stream_reader.py.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +16,11 @@ from eventspine.adapters.filesystem import runs
 from eventspine.adapters.filesystem.backlog import Unflushed
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.runs import ENTRY_BYTES, HEAD_BYTES, IndexHead, Run
-from eventspine.contracts.errors import StoreCorrupt
+from eventspine.adapters.filesystem.stream_folders import EVENTS_FILE, INDEX_FILE, StreamFolders
+from eventspine.adapters.filesystem.stream_reader import StreamReader
 from eventspine.contracts.stores import StreamHead
 
-EVENTS_FILE = "events.jsonl"
-INDEX_FILE = "events.idx"
 STATES_MAX = 65_536
-PAGE_ENTRIES = 64
 
 
 @dataclass(slots=True)
@@ -49,37 +44,16 @@ class FileState:
         self.entries += 1
 
 
-class _Open:
-    """Descriptors of one stream and how many reads use them right now."""
-
-    __slots__ = ("events", "index", "stale", "users")
-
-    def __init__(self, events: int, index: int) -> None:
-        self.events = events
-        self.index = index
-        self.users = 0
-        self.stale = False
-
-
-class StreamFiles:
+class StreamFiles(StreamFolders):
     """All stream files below one root."""
 
     def __init__(self, root: Path, disk: Disk, open_max: int) -> None:
-        self.root = root
+        super().__init__(root)
         self.disk = disk
-        self.damaged: dict[str, str] = {}
-        self._open_max = max(open_max // 2, 4)
-        self._open: OrderedDict[str, _Open] = OrderedDict()
-        self._lock = threading.Lock()
+        self.reader = StreamReader(self, disk, open_max)
         self._states: OrderedDict[str, FileState] = OrderedDict()
         self._made: set[Path] = set()
         self._unsynced: dict[str, bool] = {}
-
-    def folder(self, key: str) -> Path:
-        return self.root / key
-
-    def events_path(self, key: str) -> Path:
-        return self.folder(key) / EVENTS_FILE
 
     # --- where a stream stands ---
 
@@ -89,8 +63,7 @@ class StreamFiles:
         Raises:
             StoreCorrupt: the files do not agree with each other.
         """
-        if key in self.damaged:
-            raise self.corrupt(key, self.damaged[key])
+        self.check(key)
         folder = self.folder(key)
         try:
             index = self.disk.open_read(folder / INDEX_FILE)
@@ -131,11 +104,6 @@ class StreamFiles:
             return self.disk.size(fd)
         finally:
             self.disk.close(fd)
-
-    def corrupt(self, key: str, found: str) -> StoreCorrupt:
-        return StoreCorrupt(
-            f"{key}: {found}", path=str(self.folder(key) / EVENTS_FILE), found=found
-        )
 
     # --- appending: the flusher's thread only ---
 
@@ -212,7 +180,7 @@ class StreamFiles:
                 self.disk.unlink(folder / name)
         self.disk.replace_file(folder / INDEX_FILE, runs.encode_head(IndexHead(epoch, None)))
         self._states.pop(key, None)
-        self.forget(key)
+        self.reader.open.forget(key)
         self._unsynced[key] = True
 
     def _epoch(self, key: str) -> int:
@@ -272,208 +240,3 @@ class StreamFiles:
             self.disk.sync_data(fd)
         finally:
             self.disk.close(fd)
-
-    # --- reading: any thread ---
-
-    def read(
-        self, key: str, first: int, count: int, bytes_max: int, *, wait: bool
-    ) -> list[bytes] | None:
-        """Lines of events `first` and on, whole runs checked; at least one if there is one.
-
-        With `wait` False, None when that cannot be told without waiting for the disk.
-        """
-        if wait:
-            with self._lease(key) as files:
-                return (
-                    [] if files is None else self._read(key, files, first, count, bytes_max, True)
-                )
-        with self._lock:
-            files = self._open.get(key)
-            if files is None:
-                return None
-            files.users += 1
-        try:
-            return self._read(key, files, first, count, bytes_max, False)
-        finally:
-            self._return(files)
-
-    def _read(
-        self, key: str, files: _Open, first: int, count: int, bytes_max: int, wait: bool
-    ) -> list[bytes] | None:
-        entries = self.disk.size(files.index) // ENTRY_BYTES - 1
-        found = self._find(key, files.index, entries, first, wait)
-        if found is None:
-            return None
-        lines: list[bytes] = []
-        at, room = found, bytes_max
-        while at < entries and len(lines) < count and (room > 0 or not lines):
-            data = self._bytes(
-                files.index, PAGE_ENTRIES * ENTRY_BYTES, (at + 1) * ENTRY_BYTES, wait
-            )
-            if data is None:
-                return None
-            page = self._whole_runs(key, data)
-            wanted = _runs_for(page, first + len(lines), count - len(lines), room)
-            got = self._lines(key, files.events, wanted, wait)
-            if got is None:
-                return None
-            skip = first + len(lines) - wanted[0].first if wanted else 0
-            for line in got[skip : skip + count - len(lines)]:
-                room -= len(line)
-                if room < 0 and lines:
-                    return lines
-                lines.append(line)
-            if not wanted or wanted[-1].flags & runs.CLOSED:
-                break
-            at += len(wanted)
-        return lines
-
-    def _lines(self, key: str, fd: int, wanted: list[Run], wait: bool) -> list[bytes] | None:
-        wanted = [run for run in wanted if run.events]
-        if not wanted:
-            return []
-        start = wanted[0].offset
-        data = self._bytes(fd, wanted[-1].end - start, start, wait)
-        if data is None:
-            return None
-        for run in wanted:
-            piece = data[run.offset - start : run.end - start] if len(wanted) > 1 else data
-            if not run.holds(piece):
-                raise self.corrupt(key, f"events {run.first} to {run.last} fail their checksum")
-        lines = data.split(b"\n")
-        lines.pop()
-        if len(lines) != wanted[-1].last - wanted[0].first + 1:
-            raise self.corrupt(key, f"events from {wanted[0].first} on are not one a line")
-        return lines
-
-    def _whole_runs(self, key: str, data: bytes) -> list[Run]:
-        page: list[Run] = []
-        for run in runs.decode_runs(data):
-            if run is None or (page and run.first != page[-1].last + 1):
-                raise self.corrupt(key, "an index entry is damaged")
-            page.append(run)
-        return page
-
-    def _find(self, key: str, fd: int, entries: int, first: int, wait: bool) -> int | None:
-        """Number of the entry whose run holds `first`; `entries` if none does.
-
-        Interpolates, since runs tend to hold as many events each, and halves when that fails to
-        get close: at most 2 log2(entries) small reads, usually two.
-        """
-        low, high = 0, entries
-        low_first, high_first = 1, None
-        guesses = 0
-        while high - low > 1:
-            middle = (low + high) // 2
-            if high_first is not None and guesses % 2 == 0:
-                share = (first - low_first) / max(high_first - low_first, 1)
-                middle = min(max(low + int(share * (high - low)), low + 1), high - 1)
-            guesses += 1
-            data = self._bytes(fd, ENTRY_BYTES, (middle + 1) * ENTRY_BYTES, wait)
-            if data is None:
-                return None
-            run = runs.decode_run(data)
-            if run is None:
-                raise self.corrupt(key, f"index entry {middle} is damaged")
-            if run.first <= first:
-                low, low_first = middle, run.first
-                if first <= run.last:
-                    break
-            else:
-                high, high_first = middle, run.first
-        return low
-
-    def _bytes(self, fd: int, count: int, offset: int, wait: bool) -> bytes | None:
-        if wait:
-            return self.disk.read(fd, count, offset)
-        return self.disk.read_nowait(fd, count, offset)
-
-    # --- descriptors ---
-
-    @contextmanager
-    def _lease(self, key: str) -> Iterator[_Open | None]:
-        files = self._take(key)
-        try:
-            yield files
-        finally:
-            if files is not None:
-                self._return(files)
-
-    def _take(self, key: str) -> _Open | None:
-        if key in self.damaged:
-            raise self.corrupt(key, self.damaged[key])
-        with self._lock:
-            files = self._open.get(key)
-            if files is not None:
-                self._open.move_to_end(key)
-                files.users += 1
-                return files
-        folder = self.folder(key)
-        try:
-            events = self.disk.open_read(folder / EVENTS_FILE)
-        except FileNotFoundError:
-            return None
-        try:
-            index = self.disk.open_read(folder / INDEX_FILE)
-        except FileNotFoundError:
-            self.disk.close(events)
-            raise self.corrupt(key, "the index is missing") from None
-        files = _Open(events, index)
-        files.users = 1
-        with self._lock:
-            self._insert(key, files)
-        return files
-
-    def _insert(self, key: str, files: _Open) -> None:
-        older = self._open.pop(key, None)
-        if older is not None:
-            self._retire(older)
-        self._open[key] = files
-        if len(self._open) > self._open_max:
-            _, oldest = self._open.popitem(last=False)
-            self._retire(oldest)
-
-    def _retire(self, files: _Open) -> None:
-        files.stale = True
-        if files.users == 0:
-            self._close(files)
-
-    def _return(self, files: _Open) -> None:
-        with self._lock:
-            files.users -= 1
-            if files.stale and files.users == 0:
-                self._close(files)
-
-    def _close(self, files: _Open) -> None:
-        self.disk.close(files.events)
-        self.disk.close(files.index)
-
-    def forget(self, key: str) -> None:
-        """Close what is open of a stream: its files were replaced."""
-        with self._lock:
-            files = self._open.pop(key, None)
-            if files is not None:
-                self._retire(files)
-
-    @property
-    def open_files(self) -> int:
-        return 2 * len(self._open)
-
-    def close(self) -> None:
-        with self._lock:
-            for files in self._open.values():
-                self._retire(files)
-            self._open.clear()
-
-
-def _runs_for(page: list[Run], first: int, count: int, room: int) -> list[Run]:
-    """The runs of a page that a read from `first` on needs, one at least."""
-    wanted: list[Run] = []
-    for run in page:
-        if run.last < first and run.events:
-            continue
-        if wanted and (room <= 0 or wanted[-1].last >= first + count - 1):
-            break
-        wanted.append(run)
-        room -= run.length
-    return wanted

@@ -52,14 +52,14 @@ def test_every_window_is_found_over_irregular_runs(tmp_path_factory, pieces, see
         lines += new
     for _ in range(60):
         first, count = rng.randrange(1, len(lines) + 3), rng.randrange(1, 400)
-        got = files.read(KEY, first, count, 1 << 30, wait=True)
+        got = files.reader.read(KEY, first, count, 1 << 30, wait=True)
         assert got == lines[first - 1 : first - 1 + count]
-        assert files.read(KEY, first, count, 1 << 30, wait=False) in (None, got)
+        assert files.reader.read(KEY, first, count, 1 << 30, wait=False) in (None, got)
         bytes_max = rng.choice([1, 20, 300, 3000])
-        got = files.read(KEY, first, count, bytes_max, wait=True)
+        got = files.reader.read(KEY, first, count, bytes_max, wait=True)
         assert got == lines[first - 1 : first - 1 + len(got or [])]
         assert bool(got) == (first <= len(lines))
-    files.close()
+    files.reader.open.close()
 
 
 def hundred_thousand_runs(root: Path, rng: random.Random) -> tuple[CountingDisk, StreamFiles, int]:
@@ -87,11 +87,11 @@ def test_a_page_costs_a_handful_of_reads_anywhere_in_a_long_index(tmp_path) -> N
     disk, files, last = hundred_thousand_runs(tmp_path, rng)
     for first in [1, 2, last // 2, last - 1, last, *[rng.randrange(1, last) for _ in range(300)]]:
         disk.reads = 0
-        got = files.read(KEY, first, 10, 1 << 20, wait=True)
+        got = files.reader.read(KEY, first, 10, 1 << 20, wait=True)
         assert got == [b"%d" % n for n in range(first, min(first + 10, last + 1))]
         assert disk.reads <= 40
-    assert files.read(KEY, last + 1, 10, 1 << 20, wait=True) == []
-    files.close()
+    assert files.reader.read(KEY, last + 1, 10, 1 << 20, wait=True) == []
+    files.reader.open.close()
 
 
 def test_only_so_many_files_stay_open(tmp_path) -> None:
@@ -99,10 +99,10 @@ def test_only_so_many_files_stay_open(tmp_path) -> None:
     for n in range(20):
         files.append(f"{KEY}{n}", part(1, [b"%d" % n]))
     for n in [*range(20), 3, 17, 0]:
-        assert files.read(f"{KEY}{n}", 1, 1, 9, wait=True) == [b"%d" % n]
-        assert files.open_files <= 8
-    files.close()
-    assert files.open_files == 0
+        assert files.reader.read(f"{KEY}{n}", 1, 1, 9, wait=True) == [b"%d" % n]
+        assert 2 * len(files.reader.open) <= 8
+    files.reader.open.close()
+    assert len(files.reader.open) == 0
 
 
 def test_an_append_again_writes_nothing_twice(tmp_path) -> None:
@@ -110,6 +110,6 @@ def test_an_append_again_writes_nothing_twice(tmp_path) -> None:
     files.append(KEY, part(1, [b"1", b"2"]))
     files.append(KEY, part(1, [b"1", b"2", b"3"]))
     files.append(KEY, part(2, [b"2", b"3"]))
-    assert files.read(KEY, 1, 9, 99, wait=True) == [b"1", b"2", b"3"]
+    assert files.reader.read(KEY, 1, 9, 99, wait=True) == [b"1", b"2", b"3"]
     assert (tmp_path / KEY / "events.jsonl").read_bytes() == b"1\n2\n3\n"
-    files.close()
+    files.reader.open.close()
