@@ -20,7 +20,8 @@ from eventspine.bootstrap import open_spine
 from eventspine.contracts.answers import Appended, Head, Page, TailSlice
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.settings import Settings
-from eventspine.services.spine import Event, Spine
+from eventspine.services.envelope import Event
+from eventspine.services.spine import Spine
 
 
 class BlockingSpine:

@@ -7,13 +7,11 @@ actor. Source: DESIGN decisions 7, 8, 10; FN-01, FN-02.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-from eventspine.actors.append import EMPTY, Stamp, check_stated
+from eventspine.actors.append import Stamp, check_stated
 from eventspine.actors.host import Request, StreamHost
 from eventspine.actors.lookup import position
 from eventspine.actors.page import page_after, page_before
@@ -22,19 +20,22 @@ from eventspine.actors.stream import check_mode
 from eventspine.actors.subscription import Subscription
 from eventspine.contracts.answers import Appended, Head, Page
 from eventspine.contracts.context import RequestContext, Scope
-from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import InvalidEvent, InvalidRequest, Overloaded, TooLarge
-from eventspine.contracts.event import NewEvent, StreamEvent
-from eventspine.contracts.ids import checked_id, path_segment
 from eventspine.contracts.route import ResourceKind, RouteKey
 from eventspine.contracts.settings import Settings
-from eventspine.contracts.wire import Draft, WallClock, draft_of, encode_json, parse_body
+from eventspine.contracts.wire import Draft, WallClock, encode_json, parse_body
 from eventspine.runtime.tree import SupervisorTree
+from eventspine.services.envelope import (
+    Event,
+    address_of,
+    metadata_of,
+    name_events,
+    position_of,
+    segment_of,
+    to_draft,
+)
 from eventspine.services.routes import RouteService
 from eventspine.services.statistics import SpineStatistics
-
-Event = NewEvent | StreamEvent | Mapping[str, Any]
-_METADATA = ("request_id", "trace_id", "user_id", "surface_id", "run_id", "app_id", "actor_type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Spine:
         self._limits = settings.limits
         self._actors = actors
         self._bindings: dict[Scope, Binding] = {}
+        self._generation = 0
         self._clock = WallClock()
         self._hosts = hosts
         self._tree = tree
@@ -82,8 +84,8 @@ class Spine:
     ) -> Appended:
         """Append one event; answered when it is on disk. See append_batch."""
         binding = self._bindings.get(context.scope) or await self._bind(context.scope)
-        request = self._request(binding, stream_id, [_draft(event)], context, expected)
-        return await binding.host.append(binding.prefix + _segment(stream_id), request)
+        request = self._request(binding, stream_id, [to_draft(event)], context, expected)
+        return await binding.host.append(binding.prefix + segment_of(stream_id), request)
 
     async def append_batch(
         self,
@@ -104,7 +106,9 @@ class Spine:
             PreconditionFailed, StreamClosed, TooLarge, InvalidEvent: nothing was stored.
             OutcomeUnknown: the backend failed on the way; send the same event ids again.
         """
-        return await self._append(stream_id, [_draft(event) for event in events], context, expected)
+        return await self._append(
+            stream_id, [to_draft(event) for event in events], context, expected
+        )
 
     async def append_json(
         self,
@@ -124,7 +128,7 @@ class Spine:
         """
         drafts = parse_body(body, ndjson=ndjson)
         if idempotency_key is not None:
-            _name_events(drafts, idempotency_key)
+            name_events(drafts, idempotency_key)
         return await self._append(stream_id, drafts, context, expected)
 
     async def _append(
@@ -133,7 +137,7 @@ class Spine:
         self._check_batch(drafts)
         binding = self._bindings.get(context.scope) or await self._bind(context.scope)
         request = self._request(binding, stream_id, drafts, context, expected)
-        return await binding.host.append(binding.prefix + _segment(stream_id), request)
+        return await binding.host.append(binding.prefix + segment_of(stream_id), request)
 
     def _request(
         self,
@@ -143,14 +147,14 @@ class Spine:
         context: RequestContext,
         expected: str | None,
     ) -> Request:
-        metadata, metadata_json = _metadata_of(context)
+        metadata, metadata_json = metadata_of(context)
         for draft in drafts:
             if draft.stream_id or draft.routing or draft.metadata:
                 check_stated(draft, stream_id, binding.routing, {**metadata, **binding.routing})
         unix_ms, ts = self._clock.read()
         stamp = Stamp(context.mode, metadata_json, metadata, unix_ms, ts)
-        address = _address(stream_id, binding.routing_json)
-        return Request(drafts, stamp, address, None if expected is None else _expected(expected))
+        address = address_of(stream_id, binding.routing_json)
+        return Request(drafts, stamp, address, None if expected is None else position_of(expected))
 
     def _check_batch(self, drafts: Sequence[Draft]) -> None:
         if not drafts:
@@ -265,10 +269,10 @@ class Spine:
     async def _locate(self, stream_id: str, context: RequestContext) -> tuple[StreamHost, str]:
         scope = context.scope
         binding = self._bindings.get(scope) or await self._bind(scope)
-        return binding.host, binding.prefix + _segment(stream_id)
+        return binding.host, binding.prefix + segment_of(stream_id)
 
     async def _bind(self, scope: Scope) -> Binding:
-        kind = ResourceKind.EVENT_STREAM.value
+        kind, generation = ResourceKind.EVENT_STREAM.value, self._generation
         self.routes.get_route(kind, scope.tenant_id, scope.env, scope.project_id, scope.mode)
         owner = await self._actors.resolve(
             RouteKey(kind, scope.tenant_id, scope.env, scope.project_id, scope.mode)
@@ -282,50 +286,11 @@ class Spine:
         binding = Binding(owner.handle, f"{kind}/{scope.path}/", routing, encode_json(routing))
         if len(self._bindings) >= 100_000:
             self._bindings.clear()  # scopes are few; this bounds a client that invents surfaces
-        self._bindings[scope] = binding
+        if generation == self._generation:  # else a route changed while this one was resolved
+            self._bindings[scope] = binding
         return binding
 
     async def _route_changed(self, key: RouteKey) -> None:
         await self._actors.changed(key)
+        self._generation += 1
         self._bindings.clear()
-
-
-def _draft(event: Event) -> Draft:
-    if not isinstance(event, dict) and isinstance(event, NewEvent | StreamEvent):
-        event = event.model_dump(mode="python", exclude_none=True, exclude={"sequence", "cursor"})
-    return draft_of(event)
-
-
-def _name_events(drafts: Sequence[Draft], idempotency_key: str) -> None:
-    checked_id(idempotency_key, "Idempotency-Key")
-    for n, draft in enumerate(drafts):
-        if draft.event_id is None:
-            digest = hashlib.sha256(f"{n}:{idempotency_key}".encode()).hexdigest()
-            draft.event_id = f"idem-{digest[:40]}"
-
-
-def _expected(text: str) -> Cursor:
-    return EMPTY if text == "0" else Cursor.parse(text)
-
-
-@lru_cache(maxsize=65_536)
-def _segment(stream_id: str) -> str:
-    return path_segment(checked_id(stream_id, "stream_id"))
-
-
-@lru_cache(maxsize=65_536)
-def _address(stream_id: str, routing_json: bytes) -> bytes:
-    return b'"stream_id":%b,"routing":%b,' % (
-        encode_json(checked_id(stream_id, "stream_id")),
-        routing_json,
-    )
-
-
-def _metadata_of(context: RequestContext) -> tuple[dict[str, str], bytes]:
-    """What a context says of its events, as values and as JSON. Kept on the context itself."""
-    cached = context.__dict__.get("_metadata")
-    if cached is None:
-        values = {name: getattr(context, name) for name in _METADATA if getattr(context, name)}
-        cached = (values, encode_json(values))
-        context.__dict__["_metadata"] = cached
-    return cached

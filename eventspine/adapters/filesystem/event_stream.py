@@ -23,10 +23,11 @@ import anyio
 import anyio.to_thread
 
 from eventspine.adapters.filesystem.backlog import Backlog, Unflushed
-from eventspine.adapters.filesystem.commit_log import LOG_FOLDER, CommitLog, LogScan, continue_log
+from eventspine.adapters.filesystem.commit_log import LOG_FOLDER, CommitLog
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.flusher import Flusher
 from eventspine.adapters.filesystem.ids import open_ids
+from eventspine.adapters.filesystem.log_scan import LogScan, continue_log
 from eventspine.adapters.filesystem.mend import mend_tail
 from eventspine.adapters.filesystem.quarantine import Quarantine
 from eventspine.adapters.filesystem.seal import Seal

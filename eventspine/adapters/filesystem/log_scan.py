@@ -1,0 +1,167 @@
+"""Reading a commit log back, and deciding where it ends.
+
+A record that cannot be read is one of three things. The end: nothing but zeros behind it. A torn
+tail: never acknowledged, and cut. Damage: a later record is whole, or the seal or the checkpoint
+says that it was durable; it is quarantined and refused, never skipped. What a killed process left
+in the page cache is made durable before it is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from eventspine.adapters.filesystem import record
+from eventspine.adapters.filesystem.commit_log import CommitLog, Segment
+from eventspine.adapters.filesystem.disk import Disk
+from eventspine.adapters.filesystem.quarantine import Quarantine
+from eventspine.adapters.filesystem.seal import CHECKPOINT_FILE, SEAL_FILE, Seal, decode_seal
+from eventspine.contracts.errors import StoreCorrupt
+from eventspine.contracts.stores import StreamCommit
+
+
+class LogScan:
+    """Reads a log record by record and ends where the log ends. See `commits`.
+
+    `start` is where the log stood when it was last complete in the stream files: the checkpoint.
+    Segments behind it that a power cut has brought back are passed over. A checkpoint that cannot
+    be read costs nothing: the first segment's head, or the seal, says as much.
+    """
+
+    def __init__(self, folder: Path, disk: Disk, quarantine: Quarantine) -> None:
+        self.folder = folder
+        self.records = 0
+        self.torn: tuple[Path, int] | None = None
+        self.torn_bytes = 0
+        self._disk = disk
+        self._quarantine = quarantine
+        self.segments = [
+            Segment(folder / name, int(name[:16]))
+            for name in disk.names(folder)
+            if name.endswith(".log") and name[:16].isdigit()
+        ]
+        self._seal = decode_seal(disk.read_file(folder / SEAL_FILE))
+        checkpoint = disk.read_file(folder / CHECKPOINT_FILE)
+        self.start = decode_seal(checkpoint)
+        self._start_is_known = checkpoint is None or self.start != Seal()
+        if not self._start_is_known and not self.segments:
+            self.start = self._seal
+        self.lsn, self.chain = self.start
+        self.superseded: list[Segment] = []
+        while len(self.segments) > 1 and self.segments[1].first_lsn <= self.start.lsn + 1:
+            self.superseded.append(self.segments.pop(0))
+        self._make_durable()
+
+    def _make_durable(self) -> None:
+        """What a killed process left in the page cache must not be served and then be lost."""
+        for segment in self.segments:
+            fd = self._disk.open(segment.path)
+            try:
+                self._disk.sync(fd)
+            finally:
+                self._disk.close(fd)
+        self._disk.sync_directory(self.folder)
+
+    def commits(self) -> Iterator[tuple[int, list[StreamCommit]]]:
+        """Every record as (lsn, commits), verified. Raises StoreCorrupt on damage."""
+        for n, segment in enumerate(self.segments):
+            data = self._disk.read_file(segment.path) or b""
+            head = record.decode_head(data)
+            last = n == len(self.segments) - 1
+            unfinished = head is None and last and segment.first_lsn > self._seal.lsn
+            if unfinished and not any(record.heads_in(data, 0)):
+                self._cut(segment, 0, data)  # the crash came while it was being made
+                return
+            if head is None or head[0] != segment.first_lsn:
+                self._damaged(segment, 0, "the segment's head cannot be read")
+                return
+            if n == 0:
+                self._begin(segment, *head)
+            elif head != (self.lsn + 1, self.chain):
+                self._damaged(segment, 0, f"the segment does not follow record {self.lsn}")
+            yield from self._records(segment, data, last)
+        if self.lsn < self.start.lsn:
+            self.lsn, self.chain = self.start  # a power cut brought back only what was dropped
+        if self._seal.lsn > self.lsn:
+            self._lost(f"the log was durable up to record {self._seal.lsn}, not {self.lsn}")
+
+    def _begin(self, segment: Segment, first_lsn: int, chain: bytes) -> None:
+        if first_lsn > self.start.lsn + 1 and self._start_is_known:
+            self._damaged(segment, 0, f"the records after {self.start.lsn} are missing before it")
+        self.lsn, self.chain = first_lsn - 1, chain
+
+    def _records(
+        self, segment: Segment, data: bytes, last: bool
+    ) -> Iterator[tuple[int, list[StreamCommit]]]:
+        at = record.HEAD_BYTES
+        while at < len(data):
+            head = record.decode_record_head(data[at : at + record.RECORD_HEAD_BYTES])
+            start = at + record.RECORD_HEAD_BYTES
+            body = data[start : start + head.length] if head else b""
+            if head is None or not self._follows(head, body):
+                self._end(segment, data, at, last)
+                return
+            self.lsn, self.chain = head.lsn, head.chain
+            self.records += 1
+            yield head.lsn, record.decode_entries(body, head.entries)
+            at = start + head.length
+
+    def _follows(self, head: record.RecordHead, body: bytes) -> bool:
+        if head.lsn != self.lsn + 1 or len(body) != head.length:
+            return False
+        return record.next_chain(self.chain, head.lsn, head.entries, body) == head.chain
+
+    def _end(self, segment: Segment, data: bytes, at: int, last: bool) -> None:
+        """Here the readable records end. Is it the end of the log, a torn tail, or damage?"""
+        rest = data[at:]
+        if any(head.lsn > self.lsn for _, head in record.heads_in(rest, 1)):
+            self._damaged(segment, at, "a later record is whole")
+        if self._seal.lsn > max(self.lsn, self.start.lsn) and last:
+            self._damaged(segment, at, f"the log is sealed up to record {self._seal.lsn}")
+        if not rest.strip(b"\0"):
+            return
+        if not last:
+            self._damaged(segment, at, "a later segment exists")
+        self._cut(segment, at, data)
+
+    def _cut(self, segment: Segment, at: int, data: bytes) -> None:
+        self.torn = (segment.path, at)
+        self.torn_bytes = len(data[at:].rstrip(b"\0"))
+
+    def _lost(self, why: str) -> None:
+        raise StoreCorrupt(f"{self.folder}: {why}", path=str(self.folder), found=why)
+
+    def _damaged(self, segment: Segment, at: int, why: str) -> None:
+        kept = self._quarantine.copy(segment.path)
+        raise StoreCorrupt(
+            f"{segment.path.name} cannot be read from byte {at} on, and {why}; a copy is {kept}",
+            path=str(segment.path),
+            found=why,
+            offset=at,
+        )
+
+
+def continue_log(scan: LogScan, disk: Disk, segment_bytes: int) -> CommitLog:
+    """The log behind a finished scan, open for appending.
+
+    Writing goes on in a new segment: what recovery has read is never written again. A torn tail is
+    zeroed first and made durable, so that no later scan can read it another way.
+    """
+    if scan.torn is not None:
+        path, at = scan.torn
+        if at == 0:
+            disk.unlink(path)
+            scan.segments = [segment for segment in scan.segments if segment.path != path]
+        else:
+            fd = disk.open(path)
+            try:
+                disk.truncate(fd, at)
+                disk.sync(fd)
+            finally:
+                disk.close(fd)
+    for name in disk.names(scan.folder):
+        if name.endswith(".new"):
+            disk.unlink(scan.folder / name)
+    disk.sync_directory(scan.folder)
+    older = [*scan.superseded, *scan.segments]
+    return CommitLog(scan.folder, disk, segment_bytes, scan.lsn, scan.chain, older)
