@@ -1,7 +1,7 @@
 """A live reader over SSE: history after a position, then the tail, on one connection.
 
 Job: carry slices from a Subscription to the socket, one send per slice.
-Rules (DESIGN decision 9, reference/streams.md 3.1): a browser's EventSource is closed for ever by
+Rules (DESIGN decision 9): a browser's EventSource is closed for ever by
 410, 429 and 503, so a position that is gone is a `gap` event and a refusal that will pass is an
 `end` event, both under 200. A resume at the end of a closed stream is 204, the one answer that
 tells an EventSource to stay away.

@@ -7,7 +7,7 @@ never activated twice; every refusal says never_ran and counts itself; an idle k
 and nothing else.
 Refused: cancelling `work` at the deadline. The deadline bounds the wait and the activation, so
 DeadlineExceeded always means that the work never ran.
-Source: DESIGN decisions 3 and 4; reference/actors.md section 5.
+Source: DESIGN decisions 3 and 4.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Rules: N crashes within a period start a rest; after the rest one turn is the tr
 starts a rest twice as long, its success ends the quarantine. How often a key rested is forgotten
 after a period without a crash. An EventspineError is an answer and an outage is not the key's
 fault: neither is a crash. Only keys that crashed are recorded, a bounded number of them.
-Source: DESIGN decision 4; reference/actors.md I8.
+Source: DESIGN decision 4; OTP restart intensity, with the half-open retry of a circuit breaker.
 """
 
 from __future__ import annotations

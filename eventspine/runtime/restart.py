@@ -5,7 +5,7 @@ Rules: OTP's words and window: more than `intensity` restarts within `period_s` 
 Back-off is exponential with full jitter, uniform between 0 and the bound, which spreads best
 (AWS "Exponential backoff and jitter"). An outage is not a crash: it spends nothing. Fatal beats
 outage beats crash. In a group the worst member decides.
-Source: DESIGN decision 4; reference/actors.md T9, T10, T13.
+Source: DESIGN decision 4; OTP "Supervision Principles", restart intensity and period.
 """
 
 from __future__ import annotations

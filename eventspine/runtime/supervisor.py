@@ -6,7 +6,7 @@ Rules: one task decides (`run`), the children only tell; a back-off delays nobod
 restart; a child that fails its first start fails the start of the supervisor; a cancelled
 supervisor restarts nobody; the budget is the supervisor's, so nesting multiplies intensities.
 Outages wait out their back-off and spend nothing.
-Source: OTP "Supervision Principles"; DESIGN decision 4; reference/actors.md section 3.
+Source: OTP "Supervision Principles"; DESIGN decision 4.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Rules:
 - A power cut keeps any part of what was not synced: nothing, all, a prefix, or any sectors (the
   others are as before, or zeros); and any of the changes of names, each rename whole.
 - A sync that failed has marked its sectors clean: the next one answers well and writes nothing.
-Source: reference/reliability.md section 2.3; "Can Applications Recover from fsync Failures?".
+Source: "Can Applications Recover from fsync Failures?".
 """
 
 from __future__ import annotations
