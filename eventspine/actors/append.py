@@ -99,9 +99,7 @@ def decide(
                 continue
             new_ids[event_id] = sequence + 1
         sequence += 1
-        line = _line(at.epoch, sequence, draft, stamp, address)
-        if len(line) > event_bytes_max:
-            _refuse_size(len(line), event_bytes_max)
+        line = line_of(at.epoch, sequence, draft, stamp, address, event_bytes_max)
         lines.append(line)
         answers.append(line)
         sequences.append(sequence)
@@ -110,11 +108,14 @@ def decide(
     return decision
 
 
-def _line(epoch: int, sequence: int, draft: Draft, stamp: Stamp, address: bytes) -> bytes:
+def line_of(
+    epoch: int, sequence: int, draft: Draft, stamp: Stamp, address: bytes, event_bytes_max: int
+) -> bytes:
+    """The stored line of a draft that gets `sequence`. Raises TooLarge."""
     metadata = stamp.metadata
     if draft.metadata:
         metadata = encode_json({**draft.metadata, **stamp.metadata_values})
-    return STORED_LINE % (
+    line = STORED_LINE % (
         sequence,
         epoch,
         sequence,
@@ -127,6 +128,9 @@ def _line(epoch: int, sequence: int, draft: Draft, stamp: Stamp, address: bytes)
         metadata,
         draft.payload,
     )
+    if len(line) > event_bytes_max:
+        _refuse_size(len(line), event_bytes_max)
+    return line
 
 
 _event_type = lru_cache(maxsize=4096)(encode_json)

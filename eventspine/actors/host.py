@@ -19,7 +19,7 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from eventspine.actors.append import NOTHING, Decision, Known, Stamp, decide
+from eventspine.actors.append import NOTHING, Decision, Known, Stamp, decide, line_of
 from eventspine.actors.lookup import known_events, needs_lookup
 from eventspine.actors.stream import Commit, Reader, StreamActor, check_mode
 from eventspine.contracts.answers import Appended, Head
@@ -140,6 +140,11 @@ class StreamHost:
     async def append(self, key: str, request: Request) -> Appended:
         """Append drafts, all or none, and answer when they are durable."""
         live = self.directory.live(key)
+        if live is not None and _is_plain(live, request):
+            only = self._append_plain(live, request)
+            await only.ticket
+            head = Cursor(only.epoch, max(only.last, live.committed))
+            return Appended(only.lines, (only.last,), head)
         if live is None or needs_lookup(live, request.drafts):
             actor, decision, commit = await self.directory.turn(
                 key, lambda owner: self._in_turn(owner, request)
@@ -154,6 +159,25 @@ class StreamHost:
             head = Cursor(commit.epoch, max(commit.last, actor.committed))
         duplicates = len(decision.answers) - len(decision.lines)
         return Appended(decision.answers, decision.sequences, head, duplicates)
+
+    def _append_plain(self, actor: StreamActor, request: Request) -> Commit:
+        """What `_decide` does, for what most appends are: one new event with nothing to check.
+
+        Why twice: the general way makes four lists and three tuples, a fifth of the append.
+        """
+        stamp, sequence = request.stamp, actor.sequence + 1
+        line = line_of(
+            actor.epoch,
+            sequence,
+            request.drafts[0],
+            stamp,
+            request.address,
+            self.limits.event_bytes_max,
+        )
+        commit = Commit(actor, sequence, [line], self.new_ticket(), mode=stamp.mode)
+        self._open_writer().submit(commit)
+        actor.accept(commit)
+        return commit
 
     async def _in_turn(
         self, actor: StreamActor, request: Request
@@ -235,3 +259,14 @@ def _check_written(actor: StreamActor, mode: str) -> None:
     check_mode(actor, mode)
     if actor.sequence == 0:
         raise StreamNotFound("nothing was ever written to this stream")
+
+
+def _is_plain(actor: StreamActor, request: Request) -> bool:
+    """One event without an id of its own, for an open stream, wherever the stream stands."""
+    return (
+        len(request.drafts) == 1
+        and request.drafts[0].event_id is None
+        and request.expected is None
+        and not actor.closed
+        and (actor.mode is None or actor.mode == request.stamp.mode)
+    )

@@ -11,7 +11,6 @@ Source: DESIGN decisions 3, 5, 7, 9; CARD-04.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 
 from eventspine.actors.append import Position
@@ -70,11 +69,11 @@ class Commit(StreamCommit):
     def settle(self, error: BaseException | None) -> None:
         """Called once, on the loop, when the writer is done with this commit."""
         self.actor.settled(self, error)
-        ticket = self.ticket
-        if error is None and self.waiting is None and not ticket.done():
-            ticket.set_result(None)
+        if error is None and self.waiting is None:
+            if not self.ticket.done():
+                self.ticket.set_result(None)
             return
-        for each in (ticket, *(self.waiting or ())):
+        for each in (self.ticket, *(self.waiting or ())):
             self._answer(each, error)
 
     def also_tell(self, ticket: Ticket[None]) -> None:
@@ -117,7 +116,7 @@ class StreamActor:
         self.mode = head.mode
         self.gone: EndReason | None = None
         self.ids: EventIds | None = None
-        self.pending: deque[Commit] | None = None
+        self.pending: list[Commit] | None = None
         self.readers: list[Reader] | None = None
         self.tail: list[bytes] | None = None
         self.tail_first = self.tail_bytes = 0
@@ -150,8 +149,9 @@ class StreamActor:
     def accept(self, commit: Commit, new_ids: Mapping[str, int] = {}) -> None:
         """The writer has taken the commit: from now on it counts."""
         if self.pending is None:
-            self.pending = deque()
-        self.pending.append(commit)
+            self.pending = [commit]  # nearly always the only one, so no deque
+        else:
+            self.pending.append(commit)
         self.sequence += len(commit.lines)
         self.mode = self.mode or commit.mode or None
         if self.ids is not None:
@@ -162,7 +162,7 @@ class StreamActor:
         """The fate of the oldest pending commit."""
         pending = self.pending
         if pending and pending[0] is commit:
-            pending.popleft()
+            del pending[0]
         if error is not None:
             return
         if commit.kind is not CommitKind.EVENTS:

@@ -79,7 +79,7 @@ class RequestContext(BaseModel):
         """
         copy = self.__copy__()
         values = copy.__dict__
-        values.pop("_metadata", None)
+        values.pop("_stamp", None)
         values["request_id"], values["trace_id"] = request_id, trace_id
         return copy
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from eventspine.actors.append import EMPTY
+from eventspine.actors.append import EMPTY, Stamp
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.event import NewEvent, StreamEvent
@@ -54,11 +54,15 @@ def address_of(stream_id: str, routing_json: bytes) -> bytes:
     )
 
 
-def metadata_of(context: RequestContext) -> tuple[dict[str, str], bytes]:
-    """What a context says of its events, as values and as JSON. Kept on the context itself."""
-    cached = context.__dict__.get("_metadata")
-    if cached is None:
+def stamp_of(context: RequestContext, unix_ms: int, ts: bytes) -> Stamp:
+    """What a context puts into its events. Kept on the context for as long as the clock says so."""
+    known: Stamp | None = context.__dict__.get("_stamp")
+    if known is not None and known.unix_ms == unix_ms:
+        return known
+    if known is None:
         values = {name: getattr(context, name) for name in _METADATA if getattr(context, name)}
-        cached = (values, encode_json(values))
-        context.__dict__["_metadata"] = cached
-    return cached
+        stamp = Stamp(context.mode, encode_json(values), values, unix_ms, ts)
+    else:
+        stamp = known._replace(unix_ms=unix_ms, ts=ts)
+    context.__dict__["_stamp"] = stamp
+    return stamp

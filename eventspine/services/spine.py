@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eventspine.actors.append import Stamp, check_stated
+from eventspine.actors.append import check_stated
 from eventspine.actors.host import Request, StreamHost
 from eventspine.actors.lookup import position
 from eventspine.actors.page import page_after, page_before
@@ -28,10 +28,10 @@ from eventspine.runtime.tree import SupervisorTree
 from eventspine.services.envelope import (
     Event,
     address_of,
-    metadata_of,
     name_events,
     position_of,
     segment_of,
+    stamp_of,
     to_draft,
 )
 from eventspine.services.routes import RouteService
@@ -147,12 +147,11 @@ class Spine:
         context: RequestContext,
         expected: str | None,
     ) -> Request:
-        metadata, metadata_json = metadata_of(context)
+        stamp = stamp_of(context, *self._clock.read())
         for draft in drafts:
             if draft.stream_id or draft.routing or draft.metadata:
-                check_stated(draft, stream_id, binding.routing, {**metadata, **binding.routing})
-        unix_ms, ts = self._clock.read()
-        stamp = Stamp(context.mode, metadata_json, metadata, unix_ms, ts)
+                metadata = {**stamp.metadata_values, **binding.routing}
+                check_stated(draft, stream_id, binding.routing, metadata)
         address = address_of(stream_id, binding.routing_json)
         return Request(drafts, stamp, address, None if expected is None else position_of(expected))
 
