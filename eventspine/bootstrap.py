@@ -13,6 +13,7 @@ told, accepted appends are committed, files are completed, the lock is released.
 
 from __future__ import annotations
 
+import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -42,7 +43,13 @@ from eventspine.contracts.errors import (
     UnsupportedBackend,
 )
 from eventspine.contracts.route import ResourceKind, ResourceRoute, RouteSpec
-from eventspine.contracts.settings import SETTINGS_FILE, LabSettings, Settings, load_settings
+from eventspine.contracts.settings import (
+    SETTINGS_FILE,
+    LabSettings,
+    Settings,
+    StorageSettings,
+    load_settings,
+)
 from eventspine.contracts.settings_text import settings_text
 from eventspine.contracts.stores import EventStreamStore
 from eventspine.runtime.child import ChildSpec
@@ -137,7 +144,7 @@ class StreamBackends(Backends[StreamHost]):
         self._disk.make_directories(path)
         for part in PurePosixPath(folder).parents:
             self._disk.sync_directory(self._root / part)
-        return FilesystemEventStreamStore.open(path, self._settings.storage, self._disk)
+        return FilesystemEventStreamStore.open(path, affordable(self._settings), self._disk)
 
     async def _start(self, name: str, make: Callable[[], EventStreamStore]) -> StreamHost:
         host = StreamHost(name, self._settings.limits)
@@ -150,6 +157,14 @@ class StreamBackends(Backends[StreamHost]):
         await self._supervisor.start_child(tree.child_spec(shutdown_s=STORE_SHUTDOWN_S + 5))
         self._opened(host)
         return host
+
+
+def affordable(settings: Settings) -> StorageSettings:
+    """The storage settings, with no more open files than half of what this process may have."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    may = soft // 2 if soft != resource.RLIM_INFINITY else settings.storage.open_files_max
+    files = max(min(settings.storage.open_files_max, may), 8)
+    return settings.storage.model_copy(update={"open_files_max": files})
 
 
 async def _own_store(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import resource
 import socket
 import sys
 from pathlib import Path
@@ -17,9 +18,7 @@ from eventspine.cli.where import root_option
 from eventspine.contracts.settings import Settings
 
 _LEVELS = ("debug", "info", "warning", "error")
-# The writer's thread needs the interpreter for a moment per commit; with the default of 5 ms it
-# waits for the loop longer than for the disk (docs/PERFORMANCE.md: appends rose by a third).
-SWITCH_INTERVAL_S = 0.0005
+OPEN_FILES = 65_536
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
@@ -48,7 +47,7 @@ def serve(root: Path, host: str, port: int, log_level: str, access_log: bool) ->
     process has the root, or the settings are wrong.
     """
     _log(log_level, access_log)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    _take_open_files()
     with reported(MISUSED):
         sock = _bound(host, port)
         anyio.run(_serve, root, sock, access_log, backend_options={"use_uvloop": True})
@@ -76,6 +75,13 @@ async def _serve(root: Path, sock: socket.socket, access_log: bool) -> None:
             )
         finally:
             spine.announce(None)
+
+
+def _take_open_files() -> None:
+    """A connection and a stream are files, and the usual limit of 1,024 is for a shell."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def greeting(root: Path, url: str, settings: Settings) -> str:

@@ -39,8 +39,10 @@ class StorageSettings(BaseModel):
 
     log_segment_bytes: int = Field(64 * 1024 * 1024, ge=64 * 1024, description="One log segment.")
     log_segments_max: int = Field(4, ge=2, description="Segments before a checkpoint is forced.")
-    flush_interval_s: float = Field(0.5, gt=0, le=1.0, description="Log to events.jsonl.")
-    open_files_max: int = Field(256, ge=8, description="Stream files held open.")
+    flush_interval_s: float = Field(0.75, gt=0, le=1.0, description="Log to events.jsonl.")
+    open_files_max: int = Field(
+        4096, ge=8, description="Stream files held open; half of what the process may, at most."
+    )
 
 
 class RoutingSettings(BaseModel):

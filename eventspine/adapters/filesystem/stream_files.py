@@ -15,6 +15,7 @@ from pathlib import Path
 from eventspine.adapters.filesystem import runs
 from eventspine.adapters.filesystem.backlog import Unflushed
 from eventspine.adapters.filesystem.disk import Disk
+from eventspine.adapters.filesystem.open_streams import OpenStream
 from eventspine.adapters.filesystem.runs import ENTRY_BYTES, HEAD_BYTES, IndexHead, Run
 from eventspine.adapters.filesystem.stream_folders import EVENTS_FILE, INDEX_FILE, StreamFolders
 from eventspine.adapters.filesystem.stream_reader import StreamReader
@@ -134,15 +135,25 @@ class StreamFiles(StreamFolders):
             entries.append(runs.closing_run(part.next, end, chain))
         if not entries:
             return
-        folder = self.folder(key)
-        if pieces:
-            self._write_at(folder / EVENTS_FILE, b"".join(pieces), state.end)
         at = HEAD_BYTES + state.entries * ENTRY_BYTES
-        self._write_at(folder / INDEX_FILE, b"".join(map(runs.encode_run, entries)), at)
+        with self.reader.open.lease(key, self._open_to_write) as files:
+            assert files is not None, "a stream that is opened to be written exists"
+            if pieces:
+                self.disk.write(files.events, b"".join(pieces), state.end)
+            self.disk.write(files.index, b"".join(map(runs.encode_run, entries)), at)
         for run in entries:
             state.take(run)
         if state.closed:
             self.write_head(key, IndexHead(state.epoch, state.mode, closed=True))
+
+    def _open_to_write(self, key: str) -> OpenStream:
+        folder = self.folder(key)
+        events = self.disk.open(folder / EVENTS_FILE, create=True)
+        try:
+            return OpenStream(events, self.disk.open(folder / INDEX_FILE))
+        except OSError:
+            self.disk.close(events)
+            raise
 
     def _write_at(self, path: Path, data: bytes, offset: int) -> None:
         fd = self.disk.open(path, create=True)

@@ -47,11 +47,11 @@ class StreamReader:
         self._folders.check(key)
         folder = self._folders.folder(key)
         try:
-            events = self._disk.open_read(folder / EVENTS_FILE)
+            events = self._disk.open(folder / EVENTS_FILE)
         except FileNotFoundError:
             return None
         try:
-            index = self._disk.open_read(folder / INDEX_FILE)
+            index = self._disk.open(folder / INDEX_FILE)
         except FileNotFoundError:
             self._disk.close(events)
             raise self._folders.corrupt(key, "the index is missing") from None
