@@ -113,6 +113,7 @@ class FilesystemEventStreamStore(EventStreamStore):
                 commit_log.drop_all()
         except BaseException:
             commit_log.close()
+            files.reader.open.close()
             raise
         if scan.records:
             log.info("%s: recovered %s", root, recovery)
