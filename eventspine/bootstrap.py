@@ -13,6 +13,7 @@ told, accepted appends are committed, files are completed, the lock is released.
 
 from __future__ import annotations
 
+import logging
 import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -36,6 +37,7 @@ from eventspine.adapters.filesystem.registry import FilesystemRegistryStore
 from eventspine.adapters.memory.event_stream import MemoryEventStreamStore
 from eventspine.contracts.backends import Backends
 from eventspine.contracts.errors import (
+    BackendRefusedInMode,
     EventspineError,
     InvalidRoute,
     NoRouteConfigured,
@@ -57,6 +59,7 @@ from eventspine.runtime.supervisor import Supervisor
 from eventspine.services.routes import RouteService
 from eventspine.services.spine import Spine
 
+log = logging.getLogger(__name__)
 OUTAGE = (OSError, EventspineError)
 STORE_SHUTDOWN_S = 60.0
 
@@ -243,8 +246,17 @@ async def _running(path: Path, settings: Settings, disk: Disk) -> AsyncIterator[
 
 
 async def _open_all(routes: RouteService, actors: RouteActors[StreamHost]) -> None:
-    """Open what the routes lead to, so that recovery is done before the first request."""
+    """Open what the routes lead to, so that recovery is done before the first request.
+
+    The mode guard looks again, since a route may have been written under other settings (R-04):
+    what it refuses is not opened, and the other routes work.
+    """
     for route in routes.list():
+        try:
+            routes.guard(route)
+        except BackendRefusedInMode as error:
+            log.error("route %s is not opened: %s", "/".join(route.key), error)  # noqa: TRY400
+            continue
         if route.resource_kind is ResourceKind.EVENT_STREAM:
             await actors.resolve(route.key)
 

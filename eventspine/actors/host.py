@@ -12,7 +12,7 @@ Source: DESIGN decisions 3 to 9.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import anyio
@@ -165,19 +165,16 @@ class StreamHost:
 
         Why twice: the general way makes four lists and three tuples, a fifth of the append.
         """
-        stamp, sequence = request.stamp, actor.sequence + 1
+        stamp = request.stamp
         line = line_of(
             actor.epoch,
-            sequence,
+            actor.sequence + 1,
             request.drafts[0],
             stamp,
             request.address,
             self.limits.event_bytes_max,
         )
-        commit = Commit(actor, sequence, [line], self.new_ticket(), mode=stamp.mode)
-        self._open_writer().submit(commit)
-        actor.accept(commit)
-        return commit
+        return self._submit(actor, [line], stamp.mode, {})
 
     async def _in_turn(
         self, actor: StreamActor, request: Request
@@ -203,10 +200,17 @@ class StreamHost:
         )
         if not decision.lines:
             return decision, None
-        commit = actor.commit_of(decision.lines, request.stamp.mode, self.new_ticket())
+        mode = request.stamp.mode
+        return decision, self._submit(actor, decision.lines, mode, decision.new_ids)
+
+    def _submit(
+        self, actor: StreamActor, lines: Sequence[bytes], mode: str, new_ids: Mapping[str, int]
+    ) -> Commit:
+        """Hand new lines to the writer; only when it has taken them do they count."""
+        commit = actor.commit_of(lines, mode, self.new_ticket())
         self._open_writer().submit(commit)
-        actor.accept(commit, decision.new_ids)
-        return decision, commit
+        actor.accept(commit, new_ids)
+        return commit
 
     async def _durable(self, actor: StreamActor, sequence: int) -> None:
         """Wait until the event is durable: an answer for it must not come earlier."""

@@ -16,7 +16,6 @@ from eventspine.api.call import Call
 from eventspine.api.service import SpineService, Subscription
 from eventspine.api.tail import (
     Patience,
-    Reader,
     carry,
     end_frame,
     ended_frame,
@@ -72,7 +71,7 @@ def pump_started(readers: Mapping[str, Subscription], streams: Sequence[str]) ->
     return len(readers) == len(streams)
 
 
-class _Pump(Reader):
+class _Pump:
     def __init__(
         self,
         spine: SpineService,

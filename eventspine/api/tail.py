@@ -12,6 +12,7 @@ deadline of the one cancel scope the connection has anyway, moved on a few times
 from __future__ import annotations
 
 import logging
+from typing import Protocol
 
 import anyio
 from starlette.types import Receive, Scope, Send
@@ -178,14 +179,13 @@ class _Reader:
             await send({"type": "http.response.body", "body": frames, "more_body": True})
 
 
-class Reader:
+class Reader(Protocol):
     """What `carry` runs: sends a whole answer inside the scope it is handed."""
 
-    async def run(self, scope: anyio.CancelScope) -> None:
-        raise NotImplementedError
+    async def run(self, scope: anyio.CancelScope) -> None: ...
 
 
-async def carry(call: Call, receive: Receive, reader: _Reader | Reader) -> None:
+async def carry(call: Call, receive: Receive, reader: Reader) -> None:
     """Run the reader while the client is there; throw out one that has stopped taking."""
     stalled = False
 

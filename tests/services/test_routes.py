@@ -78,6 +78,7 @@ async def test_the_guard_looks_again_at_every_resolve(tmp_path) -> None:
         await spine.routes.create(memory_route(production))
         await spine.append("s", event(1), production)
     async with open_spine(tmp_path, settings=Settings()) as spine:
+        assert spine.ready()["checks"] == {}, "what the guard refuses is not opened at start"
         with pytest.raises(BackendRefusedInMode):
             await spine.append("s", event(2), production)
 
