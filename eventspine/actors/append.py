@@ -7,7 +7,6 @@ already there is answered again, closed stream or not), closed, expected positio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from eventspine.contracts.cursor import Cursor
@@ -23,7 +22,9 @@ from eventspine.contracts.event_id import new_event_id
 from eventspine.contracts.wire import (
     STORED_LINE,
     Draft,
+    Instant,
     encode_json,
+    event_type_json,
     json_inside,
     parse_line,
     says_the_same,
@@ -38,8 +39,6 @@ class Stamp(NamedTuple):
     mode: str
     metadata: bytes  # JSON object
     metadata_values: Mapping[str, str]
-    unix_ms: int
-    ts: bytes
 
 
 class Position(NamedTuple):
@@ -68,6 +67,7 @@ def decide(
     at: Position,
     drafts: Sequence[Draft],
     stamp: Stamp,
+    now: Instant,
     address: bytes,
     *,
     known: Known = NOTHING,
@@ -99,7 +99,7 @@ def decide(
                 continue
             new_ids[event_id] = sequence + 1
         sequence += 1
-        line = line_of(at.epoch, sequence, draft, stamp, address, event_bytes_max)
+        line = line_of(at.epoch, sequence, draft, stamp, now, address, event_bytes_max)
         lines.append(line)
         answers.append(line)
         sequences.append(sequence)
@@ -109,7 +109,13 @@ def decide(
 
 
 def line_of(
-    epoch: int, sequence: int, draft: Draft, stamp: Stamp, address: bytes, event_bytes_max: int
+    epoch: int,
+    sequence: int,
+    draft: Draft,
+    stamp: Stamp,
+    now: Instant,
+    address: bytes,
+    event_bytes_max: int,
 ) -> bytes:
     """The stored line of a draft that gets `sequence`. Raises TooLarge."""
     metadata = stamp.metadata
@@ -119,11 +125,11 @@ def line_of(
         sequence,
         epoch,
         sequence,
-        new_event_id(stamp.unix_ms, sequence)
+        new_event_id(now.id_time, sequence)
         if draft.event_id is None
         else json_inside(draft.event_id),
-        stamp.ts if draft.ts is None else encode_json(draft.ts)[1:-1],
-        _event_type(draft.event_type),
+        now.ts if draft.ts is None else encode_json(draft.ts)[1:-1],
+        event_type_json(draft.event_type),
         address,
         metadata,
         draft.payload,
@@ -131,9 +137,6 @@ def line_of(
     if len(line) > event_bytes_max:
         _refuse_size(len(line), event_bytes_max)
     return line
-
-
-_event_type = lru_cache(maxsize=4096)(encode_json)
 
 
 def _check_same(draft: Draft, event_id: str, epoch: int, stored: tuple[int, bytes]) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from eventspine.actors.append import Position
-from eventspine.contracts.answers import EndReason, TailSlice
+from eventspine.contracts.answers import Appended, EndReason, TailSlice
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import ScopeMismatch
 from eventspine.contracts.stores import CommitKind, EventIds, StreamCommit, StreamHead
@@ -23,6 +23,7 @@ from eventspine.runtime.ticket import Ticket
 TAIL_LINES_MAX = 1024
 TAIL_BYTES_MAX = 1024 * 1024
 SLICES_KEPT = 4
+EVENTS = CommitKind.EVENTS
 
 
 class Reader:
@@ -51,7 +52,7 @@ class Commit(StreamCommit):
         first_sequence: int,
         lines: Sequence[bytes],
         ticket: Ticket[None],
-        kind: CommitKind = CommitKind.EVENTS,
+        kind: CommitKind = EVENTS,
         mode: str = "",
     ) -> None:
         self.key = actor.key
@@ -65,6 +66,13 @@ class Commit(StreamCommit):
         self.size = len(lines[0]) if len(lines) == 1 else sum(map(len, lines))
         self.ticket = ticket
         self.waiting: list[Ticket[None]] | None = None
+
+    def appended(self) -> Appended:
+        """The answer to whoever appended just these lines, once they are durable."""
+        last = self.last
+        sequences = (last,) if len(self.lines) == 1 else range(self.first_sequence, last + 1)
+        head = Cursor(self.epoch, max(last, self.actor.committed))
+        return Appended(self.lines, sequences, head)
 
     def settle(self, error: BaseException | None) -> None:
         """Called once, on the loop, when the writer is done with this commit."""
@@ -152,9 +160,10 @@ class StreamActor:
             self.pending = [commit]  # nearly always the only one, so no deque
         else:
             self.pending.append(commit)
-        self.sequence += len(commit.lines)
-        self.mode = self.mode or commit.mode or None
-        if self.ids is not None:
+        self.sequence = commit.last
+        if self.mode is None:
+            self.mode = commit.mode or None
+        if new_ids and self.ids is not None:
             for event_id, sequence in new_ids.items():
                 self.ids.add(event_id, sequence)
 
@@ -162,10 +171,13 @@ class StreamActor:
         """The fate of the oldest pending commit."""
         pending = self.pending
         if pending and pending[0] is commit:
-            del pending[0]
+            if len(pending) == 1:
+                self.pending = None
+            else:
+                del pending[0]
         if error is not None:
             return
-        if commit.kind is not CommitKind.EVENTS:
+        if commit.kind is not EVENTS:
             self._apply(commit)
         else:
             self.committed = commit.last
@@ -173,8 +185,6 @@ class StreamActor:
                 self._remember(commit.lines, commit.first_sequence)
             if self.ids is not None:
                 self.ids.committed(commit.last)
-        if not pending:
-            self.pending = None
         if self.readers:
             self.wake_readers()
 

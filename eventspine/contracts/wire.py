@@ -17,13 +17,15 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import orjson
 from msgspec import Meta, Raw, Struct
 
 from eventspine.contracts.errors import InvalidEvent, InvalidJson
+from eventspine.contracts.event_id import id_time
 from eventspine.contracts.ids import checked_id
 
 Text = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -137,8 +139,7 @@ def check_draft(draft: Draft, where: str) -> None:
 def _check_parts(draft: Draft, where: str) -> None:
     if draft.event_id is not None:
         checked_id(draft.event_id, "event_id")
-    if not draft.event_type.isascii() or not draft.event_type.isprintable():
-        checked_id(draft.event_type, "event_type")
+    event_type_json(draft.event_type)
     if draft.metadata is not None:
         dump_object(draft.metadata, f"{where}: metadata")
 
@@ -149,16 +150,15 @@ def draft_of(event: Mapping[str, Any]) -> Draft:
     if type(values) is not dict and not isinstance(values, Mapping):
         raise InvalidEvent("the event: payload must be an object")
     payload = Raw(dump_object(values, "the event: payload"))
-    if len(event) == 2 and type(event.get("event_type")) is str and event["event_type"]:
-        draft = Draft(event["event_type"], payload)
-        if len(draft.event_type) > 255:
-            raise InvalidEvent("the event: event_type is longer than 255 characters")
-    else:
-        rest = {k: v for k, v in event.items() if k not in ("payload", "sequence", "cursor")}
-        try:
-            draft = msgspec.convert({**rest, "payload": payload}, Draft)
-        except msgspec.ValidationError as error:
-            raise InvalidEvent(f"the event: {error}") from None
+    event_type = event.get("event_type")
+    if len(event) == 2 and type(event_type) is str and 0 < len(event_type) <= 255:
+        event_type_json(event_type)
+        return Draft(event_type, payload)
+    rest = {k: v for k, v in event.items() if k not in ("payload", "sequence", "cursor")}
+    try:
+        draft = msgspec.convert({**rest, "payload": payload}, Draft)
+    except msgspec.ValidationError as error:
+        raise InvalidEvent(f"the event: {error}") from None
     _check_parts(draft, "the event")
     return draft
 
@@ -196,26 +196,45 @@ def _has_nan(value: object) -> bool:
     return False
 
 
+@lru_cache(maxsize=4096)
+def event_type_json(event_type: str) -> bytes:
+    """The JSON of an event type; there are few of them. Raises InvalidId."""
+    if not event_type.isascii() or not event_type.isprintable():
+        checked_id(event_type, "event_type")
+    return encode_json(event_type)
+
+
 # --- stored lines ---------------------------------------------------------------------------
 
 
-class WallClock:
-    """The time of day as stored lines have it: milliseconds and their text, formatted once each."""
+class Instant(NamedTuple):
+    """A millisecond as stored lines have it."""
 
-    __slots__ = ("_ms", "_now", "_text")
+    unix_ms: int
+    ts: bytes  # 2026-11-22T13:05:01.123Z
+    id_time: bytes  # see event_id
+
+
+class WallClock:
+    """The time of day, formatted once a millisecond and its seconds once a second."""
+
+    __slots__ = ("_instant", "_ms", "_now", "_second", "_text")
 
     def __init__(self, now: Any = time.time) -> None:
         self._now = now
-        self._ms = -1
+        self._ms = self._second = -1
         self._text = b""
+        self._instant = Instant(0, b"", b"")
 
-    def read(self) -> tuple[int, bytes]:
-        """Milliseconds since 1970, and `"2026-11-22T13:05:01.123Z"` without the quotes."""
+    def read(self) -> Instant:
         ms = int(self._now() * 1000)
         if ms != self._ms:
-            stamp = datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-            self._ms, self._text = ms, f"{stamp}.{ms % 1000:03d}Z".encode()
-        return self._ms, self._text
+            second, rest = divmod(ms, 1000)
+            if second != self._second:
+                text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+                self._second, self._text = second, text.encode()
+            self._ms, self._instant = ms, Instant(ms, b"%b.%03dZ" % (self._text, rest), id_time(ms))
+        return self._instant
 
 
 STORED_LINE = (

@@ -171,8 +171,8 @@ class Writer(Generic[I]):
                 await ended
 
     def _settle(self, batch: Sequence[I], error: BaseException | None) -> None:
+        self._bytes_waiting -= sum([item.size for item in batch])
         for item in batch:
-            self._bytes_waiting -= item.size
             item.settle(error)
 
     def _refuse(self, batch: Sequence[I], error: BaseException, first: bool) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventspine.actors.append import EMPTY, Stamp
 from eventspine.contracts.context import RequestContext
@@ -39,30 +38,34 @@ def position_of(text: str) -> Cursor:
     return EMPTY if text == "0" else Cursor.parse(text)
 
 
-@lru_cache(maxsize=65_536)
-def segment_of(stream_id: str) -> str:
-    """The path segment of a stream id. Raises InvalidId."""
-    return path_segment(checked_id(stream_id, "stream_id"))
+class Place(NamedTuple):
+    """Where a stream is: the key of its actor, and what its stored lines have in common."""
+
+    key: str
+    address: bytes
 
 
-@lru_cache(maxsize=65_536)
-def address_of(stream_id: str, routing_json: bytes) -> bytes:
-    """The part of a stored line that is the same for a whole stream."""
-    return b'"stream_id":%b,"routing":%b,' % (
-        encode_json(checked_id(stream_id, "stream_id")),
-        routing_json,
-    )
+def place_of(stream_id: str, prefix: str, routing_json: bytes) -> Place:
+    """The place of a stream in a scope. Raises InvalidId."""
+    segment = path_segment(checked_id(stream_id, "stream_id"))
+    address = b'"stream_id":%b,"routing":%b,' % (encode_json(stream_id), routing_json)
+    return Place(prefix + segment, address)
 
 
-def stamp_of(context: RequestContext, unix_ms: int, ts: bytes) -> Stamp:
-    """What a context puts into its events. Kept on the context for as long as the clock says so."""
-    known: Stamp | None = context.__dict__.get("_stamp")
-    if known is not None and known.unix_ms == unix_ms:
-        return known
-    if known is None:
+def stamp_of(context: RequestContext) -> Stamp:
+    """What a context puts into its events. Kept on the context."""
+    stamp: Stamp | None = context.__dict__.get("_stamp")
+    if stamp is None:
         values = {name: getattr(context, name) for name in _METADATA if getattr(context, name)}
-        stamp = Stamp(context.mode, encode_json(values), values, unix_ms, ts)
-    else:
-        stamp = known._replace(unix_ms=unix_ms, ts=ts)
-    context.__dict__["_stamp"] = stamp
+        stamp = context.__dict__["_stamp"] = Stamp(context.mode, encode_json(values), values)
     return stamp
+
+
+def is_plain(draft: Draft) -> bool:
+    """Whether a draft says nothing that has to be looked up or compared."""
+    return (
+        draft.event_id is None
+        and draft.metadata is None
+        and draft.stream_id is None
+        and draft.routing is None
+    )

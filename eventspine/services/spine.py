@@ -8,7 +8,7 @@ actor. Source: DESIGN decisions 7, 8, 10; FN-01, FN-02.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from eventspine.actors.append import check_stated
@@ -16,7 +16,7 @@ from eventspine.actors.host import Request, StreamHost
 from eventspine.actors.lookup import position
 from eventspine.actors.page import page_after, page_before
 from eventspine.actors.route import RouteActors
-from eventspine.actors.stream import check_mode
+from eventspine.actors.stream import Commit, check_mode
 from eventspine.actors.subscription import Subscription
 from eventspine.contracts.answers import Appended, Head, Page
 from eventspine.contracts.context import RequestContext, Scope
@@ -24,18 +24,22 @@ from eventspine.contracts.errors import InvalidEvent, InvalidRequest, Overloaded
 from eventspine.contracts.route import ResourceKind, RouteKey
 from eventspine.contracts.settings import Settings
 from eventspine.contracts.wire import Draft, WallClock, encode_json, parse_body
+from eventspine.runtime.ticket import Ticket
 from eventspine.runtime.tree import SupervisorTree
 from eventspine.services.envelope import (
     Event,
-    address_of,
+    Place,
+    is_plain,
     name_events,
+    place_of,
     position_of,
-    segment_of,
     stamp_of,
     to_draft,
 )
 from eventspine.services.routes import RouteService
 from eventspine.services.statistics import SpineStatistics
+
+PLACES_MAX = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,16 @@ class Binding:
     prefix: str
     routing: Mapping[str, str]
     routing_json: bytes
+    places: dict[str, Place] = field(default_factory=dict)
+
+    def place(self, stream_id: str) -> Place:
+        """Where a stream of this scope is; worked out once for a stream in use."""
+        place = self.places.get(stream_id)
+        if place is None:
+            if len(self.places) >= PLACES_MAX:
+                self.places.clear()
+            place = self.places[stream_id] = place_of(stream_id, self.prefix, self.routing_json)
+        return place
 
 
 class Spine:
@@ -83,9 +97,37 @@ class Spine:
         expected: str | None = None,
     ) -> Appended:
         """Append one event; answered when it is on disk. See append_batch."""
-        binding = self._bindings.get(context.scope) or await self._bind(context.scope)
-        request = self._request(binding, stream_id, [to_draft(event)], context, expected)
-        return await binding.host.append(binding.prefix + segment_of(stream_id), request)
+        draft = to_draft(event)
+        if expected is None:
+            commit = self.submit(stream_id, draft, context)
+            if commit is not None:
+                await commit.ticket
+                return commit.appended()
+        return await self._append(stream_id, [draft], context, expected)
+
+    def submit(
+        self,
+        stream_id: str,
+        draft: Draft,
+        context: RequestContext,
+        ticket: Ticket[None] | None = None,
+    ) -> Commit | None:
+        """Begin to append one event, without waiting for anything: the fast way of `append`.
+
+        Args:
+            ticket: settled, once, when the event is on disk or has failed; made if not given.
+
+        Returns:
+            The commit, whose `appended()` is the answer once `ticket` is settled. None when
+            something has to be looked up, compared or waited for first: then `append` does it.
+        """
+        binding = self._bindings.get(context.scope)
+        if binding is None or not is_plain(draft):
+            return None
+        place = binding.places.get(stream_id) or binding.place(stream_id)
+        return binding.host.submit_plain(
+            place.key, draft, stamp_of(context), self._clock.read(), place.address, ticket
+        )
 
     async def append_batch(
         self,
@@ -136,24 +178,15 @@ class Spine:
     ) -> Appended:
         self._check_batch(drafts)
         binding = self._bindings.get(context.scope) or await self._bind(context.scope)
-        request = self._request(binding, stream_id, drafts, context, expected)
-        return await binding.host.append(binding.prefix + segment_of(stream_id), request)
-
-    def _request(
-        self,
-        binding: Binding,
-        stream_id: str,
-        drafts: list[Draft],
-        context: RequestContext,
-        expected: str | None,
-    ) -> Request:
-        stamp = stamp_of(context, *self._clock.read())
+        key, address = binding.place(stream_id)
+        stamp = stamp_of(context)
         for draft in drafts:
             if draft.stream_id or draft.routing or draft.metadata:
                 metadata = {**stamp.metadata_values, **binding.routing}
                 check_stated(draft, stream_id, binding.routing, metadata)
-        address = address_of(stream_id, binding.routing_json)
-        return Request(drafts, stamp, address, None if expected is None else position_of(expected))
+        position = None if expected is None else position_of(expected)
+        request = Request(drafts, stamp, self._clock.read(), address, position)
+        return await binding.host.append(key, request)
 
     def _check_batch(self, drafts: Sequence[Draft]) -> None:
         if not drafts:
@@ -268,7 +301,7 @@ class Spine:
     async def _locate(self, stream_id: str, context: RequestContext) -> tuple[StreamHost, str]:
         scope = context.scope
         binding = self._bindings.get(scope) or await self._bind(scope)
-        return binding.host, binding.prefix + segment_of(stream_id)
+        return binding.host, binding.place(stream_id).key
 
     async def _bind(self, scope: Scope) -> Binding:
         kind, generation = ResourceKind.EVENT_STREAM.value, self._generation

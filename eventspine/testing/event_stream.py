@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 import anyio.to_thread
 
 from eventspine.contracts.cursor import Cursor
-from eventspine.contracts.event_id import new_event_id
+from eventspine.contracts.event_id import id_time, new_event_id
 from eventspine.contracts.stores import CommitKind, EventStreamStore, StreamCommit, StreamHead
 
 EVERYTHING = 1 << 40
@@ -62,7 +62,7 @@ class Program:
         stream.mode = stream.mode or self._mode
         first, lines = len(stream.lines) + 1, []
         for sequence, text in enumerate(payloads, first):
-            made = new_event_id(1_700_000_000_000, sequence).decode()
+            made = new_event_id(id_time(1_700_000_000_000), sequence).decode()
             event_id = f"own {stream.epoch} {sequence}" if own_ids else made
             cursor = Cursor(stream.epoch, sequence)
             line = _LINE % (sequence, cursor, event_id, self._mode, text)

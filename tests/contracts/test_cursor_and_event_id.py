@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import InvalidCursor
-from eventspine.contracts.event_id import new_event_id, sequence_in
+from eventspine.contracts.event_id import id_time, new_event_id, sequence_in
 
 NUMBERS = st.integers(1, 10**16 - 1)
 
@@ -56,7 +56,7 @@ def test_near_misses_are_refused(text) -> None:
 
 @given(st.integers(0, (1 << 48) - 1), st.integers(1, (1 << 40) - 1))
 def test_an_id_is_a_uuid7_that_carries_its_sequence(unix_ms, sequence) -> None:
-    text = new_event_id(unix_ms, sequence).decode()
+    text = new_event_id(id_time(unix_ms), sequence).decode()
     made = uuid.UUID(text)
     assert (str(made), made.version, made.variant) == (text, 7, uuid.RFC_4122)
     assert made.int >> 80 == unix_ms
@@ -65,7 +65,7 @@ def test_an_id_is_a_uuid7_that_carries_its_sequence(unix_ms, sequence) -> None:
 
 def test_ids_of_one_millisecond_and_one_sequence_differ() -> None:
     # of different streams, say: the counter alone keeps as many apart, 22 random bits the rest
-    assert len({new_event_id(1, 1) for _ in range(4096)}) == 4096
+    assert len({new_event_id(id_time(1), 1) for _ in range(4096)}) == 4096
 
 
 @given(st.text(max_size=40) | st.text(alphabet="0123456789abcdef-7+_ ", min_size=36, max_size=36))

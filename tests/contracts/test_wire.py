@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from eventspine.actors.append import Position, Stamp, decide
 from eventspine.contracts.errors import EventspineError, InvalidEvent, InvalidJson
+from eventspine.contracts.event_id import id_time
 from eventspine.contracts.wire import (
+    Instant,
     WallClock,
     draft_of,
     event_id_of,
@@ -22,9 +24,8 @@ from eventspine.contracts.wire import (
     without_payload,
 )
 
-STAMP = Stamp(
-    "lab", b'{"user_id":"u"}', {"user_id": "u"}, 1_700_000_000_000, b"2026-11-22T13:05:01.123Z"
-)
+STAMP = Stamp("lab", b'{"user_id":"u"}', {"user_id": "u"})
+NOW = Instant(1_700_000_000_000, b"2026-11-22T13:05:01.123Z", id_time(1_700_000_000_000))
 ADDRESS = (
     b'"stream_id":"s","routing":{"tenant_id":"t","env":"e","mode":"lab","project_id":"default"},'
 )
@@ -32,7 +33,7 @@ AT = Position(1, 0, False, None)
 
 
 def stored(drafts) -> list[bytes]:
-    return decide(AT, drafts, STAMP, ADDRESS, event_bytes_max=1 << 30).lines
+    return decide(AT, drafts, STAMP, NOW, ADDRESS, event_bytes_max=1 << 30).lines
 
 
 def body(payload: bytes, more: bytes = b"") -> bytes:
@@ -246,8 +247,15 @@ def test_a_stated_time_is_kept(when) -> None:
 
 
 def test_the_clock_formats_milliseconds() -> None:
-    clock = WallClock(lambda: 1_795_352_701.0005)
-    assert clock.read() == (1_795_352_701_000, b"2026-11-22T13:05:01.000Z")
+    now = 1_795_352_701.0005
+    clock = WallClock(lambda: now)
+    first = clock.read()
+    assert first == (1_795_352_701_000, b"2026-11-22T13:05:01.000Z", b"01a2035c-2848-7")
+    assert clock.read() is first
+    now += 0.998
+    assert clock.read().ts == b"2026-11-22T13:05:01.998Z"
+    now += 0.002
+    assert clock.read().ts == b"2026-11-22T13:05:02.000Z"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60))

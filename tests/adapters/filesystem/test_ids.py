@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from eventspine.adapters.filesystem import id_levels, ids
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.ids import FilesystemEventIds, is_indexed, open_ids
-from eventspine.contracts.event_id import new_event_id
+from eventspine.contracts.event_id import id_time, new_event_id
 
 
 class Later:
@@ -154,7 +154,7 @@ def test_files_of_another_epoch_are_ignored(tmp_path, small) -> None:
 
 
 def test_made_ids_are_left_out_and_copies_of_them_are_not() -> None:
-    made = new_event_id(1, 7).decode()
+    made = new_event_id(id_time(1), 7).decode()
     assert not is_indexed(made, 7)
     assert is_indexed(made, 8)
     assert is_indexed("anything", 7)
