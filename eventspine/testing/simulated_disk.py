@@ -118,6 +118,7 @@ class SimulatedDisk:
         crash_at: number of the operation to crash in, counting from 1; None for none.
         failing_syncs: numbers of the syncs, counting from 1, that raise EIO once.
         space_bytes: bytes that files may still grow by; None for no limit.
+        sync_files_max: as of the real disk; 0 makes every checkpoint sync the file system.
     """
 
     def __init__(self, root: Path, seed: int = 0) -> None:
@@ -127,6 +128,7 @@ class SimulatedDisk:
         self.failing_syncs: frozenset[int] = frozenset()
         self.space_bytes: int | None = None
         self._rng = random.Random(seed)
+        self.sync_files_max = 1000
         self._names: dict[Path, _Node] = {}
         self._durable: dict[Path, _Node] = {}
         self._changes: list[_Change] = []
@@ -270,7 +272,9 @@ class SimulatedDisk:
         self.sync(fd)
 
     def sync(self, fd: int) -> None:
-        file = self._file(fd)
+        self._sync(self._file(fd))
+
+    def _sync(self, file: _File) -> None:
         self._step()
         self.syncs += 1
         if self.syncs in self.failing_syncs:
@@ -284,6 +288,26 @@ class SimulatedDisk:
         if file is None:
             raise OSError(errno.EBADF, "no such descriptor")
         return file
+
+    # --- the whole ---
+
+    def open_filesystem(self, path: Path) -> int | None:
+        self._need_folder(path)
+        self._next_fd += 1
+        self._open[self._next_fd] = _File()  # it only has to be open
+        return self._next_fd
+
+    def sync_filesystem(self, fd: int) -> None:
+        """Files and names become durable one after another, so a crash finds some of them so."""
+        self._file(fd)
+        nodes = sorted(self._names.items())
+        self._rng.shuffle(nodes)
+        for path, node in nodes:
+            if isinstance(node, _File):
+                self._sync(node)
+            else:
+                self.sync_directory(path)
+        self.sync_directory(self.root)
 
     # --- names ---
 

@@ -70,6 +70,9 @@ class Backlog:
                 stream = adding.get(commit.key)
                 if stream is None:
                     stream = adding[commit.key] = Unflushed(commit)
+                elif stream.lines and commit.lines:
+                    stream.lines.extend(commit.lines)
+                    continue
                 stream.add(commit)
             self._at = at
 

@@ -12,12 +12,20 @@ import fcntl
 import os
 from pathlib import Path
 
+from eventspine.adapters.filesystem import syncfs
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NOWAIT_REFUSED = frozenset([errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL])
 
 
 class Disk:
-    """The real disk."""
+    """The real disk.
+
+    Attributes:
+        sync_files_max: with more streams to make durable, the whole file system is.
+    """
+
+    sync_files_max = 32
 
     def open(self, path: Path, *, create: bool = False, exclusive: bool = False) -> int:
         flags = os.O_RDWR | os.O_CLOEXEC
@@ -89,6 +97,17 @@ class Disk:
 
     def sync(self, fd: int) -> None:
         os.fsync(fd)
+
+    def open_filesystem(self, path: Path) -> int | None:
+        """A descriptor for `sync_filesystem`; None where that cannot be trusted."""
+        return os.open(path, _DIRECTORY) if syncfs.is_trusted(path) else None
+
+    def sync_filesystem(self, fd: int) -> None:
+        """Everything written to this file system so far is on the disk, names included.
+
+        Raises OSError also for a write-back that failed since the descriptor was opened.
+        """
+        syncfs.sync(fd)
 
     def sync_directory(self, path: Path) -> None:
         fd = os.open(path, _DIRECTORY)

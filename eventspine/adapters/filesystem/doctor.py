@@ -54,6 +54,7 @@ def examine(root: Path, settings: StorageSettings, disk: Disk) -> list[Finding]:
         streams, events = streams + 1, events + count
         if finding.verdict != "ok":
             found.append(finding)
+    files.close()
     found.append(Finding("ok", "streams", f"{streams} streams, {events} events read"))
     return found
 

@@ -113,7 +113,7 @@ class FilesystemEventStreamStore(EventStreamStore):
                 commit_log.drop_all()
         except BaseException:
             commit_log.close()
-            files.reader.open.close()
+            files.close()
             raise
         if scan.records:
             log.info("%s: recovered %s", root, recovery)
@@ -130,7 +130,7 @@ class FilesystemEventStreamStore(EventStreamStore):
         finally:
             self._putting_away.shutdown(wait=True)
             self._log.close()
-            self._files.reader.open.close()
+            self._files.close()
 
     # --- writing: the writer's thread ---
 

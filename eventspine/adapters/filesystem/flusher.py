@@ -5,6 +5,8 @@ has gone on to another segment, make the files durable, write a checkpoint, drop
 Rules: a file that contradicts the log is damaged and left alone, its stream refuses; the others go
 on. A full disk is waited out: the events are safe in the log. A failed sync is final: the page
 cache may have lied, so the store has to be opened anew, which writes the files again from the log.
+After a flush it rests at least twice as long as that took, so that under a load it cannot keep up
+with, the files fall further behind rather than the appends.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import errno
 import logging
 import threading
+import time
 
 from eventspine.adapters.filesystem.backlog import Backlog, Generation, Unflushed
 from eventspine.adapters.filesystem.commit_log import CommitLog
@@ -23,6 +26,7 @@ from eventspine.contracts.errors import StoreCorrupt
 
 log = logging.getLogger(__name__)
 RETRY_S = 1.0
+REST = 2.0
 _NO_SPACE = frozenset([errno.ENOSPC, errno.EDQUOT])
 
 
@@ -65,10 +69,13 @@ class Flusher:
 
     def _run(self) -> None:
         try:
-            while not self._stop.wait(self._interval_s):
+            rest_s = self._interval_s
+            while not self._stop.wait(rest_s):
+                began = time.monotonic()
                 self.flush()
                 if self._log.segments > 1:
                     self.checkpoint()
+                rest_s = max(self._interval_s, REST * (time.monotonic() - began))
         except BaseException as error:
             log.exception("the flusher failed")
             self.failure = error

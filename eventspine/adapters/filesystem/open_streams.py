@@ -58,18 +58,21 @@ class OpenStreams:
                 files.users += 1
             return files
 
+    def take_in(self, key: str, files: OpenStream) -> OpenStream:
+        """Keep a stream that was opened elsewhere, borrowed. Give it back."""
+        files.users = 1
+        with self._lock:
+            self._insert(key, files)
+        return files
+
     @contextmanager
-    def lease(
-        self, key: str, open_one: Callable[[str], OpenStream | None] | None = None
-    ) -> Iterator[OpenStream | None]:
-        """A stream, opened if need be (by `open_one` if given); None when it has no files."""
+    def lease(self, key: str) -> Iterator[OpenStream | None]:
+        """A stream, opened if need be; None when it has no files."""
         files = self.borrow_nowait(key)
         if files is None:
-            files = (open_one or self._open_one)(key)
+            files = self._open_one(key)
             if files is not None:
-                files.users = 1
-                with self._lock:
-                    self._insert(key, files)
+                self.take_in(key, files)
         try:
             yield files
         finally:

@@ -111,6 +111,11 @@ def make_runs(
     """Cut lines into runs that go on at `offset` of events.jsonl: their bytes, their entries."""
     pieces: list[bytes] = []
     runs: list[Run] = []
+    if 0 < len(lines) <= RUN_EVENTS_MAX:  # nearly always it is one run: so without counting
+        piece = b"\n".join((*lines, b""))
+        if len(piece) <= RUN_BYTES_MAX:
+            chain = sha256(chain + piece).digest()
+            return [piece], [Run(first, offset, len(piece), len(lines), 0, crc32(piece), chain)]
     start = 0
     while start < len(lines):
         size, end = len(lines[start]) + 1, start + 1

@@ -55,6 +55,7 @@ class StreamFiles(StreamFolders):
         self._states: OrderedDict[str, FileState] = OrderedDict()
         self._made: set[Path] = set()
         self._unsynced: dict[str, bool] = {}
+        self._filesystem = disk.open_filesystem(root)  # before anything is written below it
 
     # --- where a stream stands ---
 
@@ -136,11 +137,15 @@ class StreamFiles(StreamFolders):
         if not entries:
             return
         at = HEAD_BYTES + state.entries * ENTRY_BYTES
-        with self.reader.open.lease(key, self._open_to_write) as files:
-            assert files is not None, "a stream that is opened to be written exists"
+        opened = self.reader.open
+        files = opened.borrow_nowait(key) or opened.take_in(key, self._open_to_write(key))
+        try:
             if pieces:
-                self.disk.write(files.events, b"".join(pieces), state.end)
+                data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                self.disk.write(files.events, data, state.end)
             self.disk.write(files.index, b"".join(map(runs.encode_run, entries)), at)
+        finally:
+            opened.give_back(files)
         for run in entries:
             state.take(run)
         if state.closed:
@@ -231,16 +236,25 @@ class StreamFiles(StreamFolders):
     def sync(self) -> int:
         """Make everything appended so far durable, names included. Answers how many streams."""
         unsynced, self._unsynced = self._unsynced, {}
+        made, self._made = self._made, set()
+        if self._filesystem is not None and len(unsynced) > self.disk.sync_files_max:
+            self.disk.sync_filesystem(self._filesystem)
+            return len(unsynced)
         for key, renamed in unsynced.items():
             folder = self.folder(key)
             for name in (EVENTS_FILE, INDEX_FILE):
                 self._sync_file(folder / name)
             if renamed:
                 self.disk.sync_directory(folder)
-        made, self._made = self._made, set()
         for folder in sorted(made, reverse=True):
             self.disk.sync_directory(folder)
         return len(unsynced)
+
+    def close(self) -> None:
+        self.reader.open.close()
+        if self._filesystem is not None:
+            self.disk.close(self._filesystem)
+            self._filesystem = None
 
     def _sync_file(self, path: Path) -> None:
         try:

@@ -59,7 +59,7 @@ def test_every_window_is_found_over_irregular_runs(tmp_path_factory, pieces, see
         got = files.reader.read(KEY, first, count, bytes_max, wait=True)
         assert got == lines[first - 1 : first - 1 + len(got or [])]
         assert bool(got) == (first <= len(lines))
-    files.reader.open.close()
+    files.close()
 
 
 def hundred_thousand_runs(root: Path, rng: random.Random) -> tuple[CountingDisk, StreamFiles, int]:
@@ -91,7 +91,7 @@ def test_a_page_costs_a_handful_of_reads_anywhere_in_a_long_index(tmp_path) -> N
         assert got == [b"%d" % n for n in range(first, min(first + 10, last + 1))]
         assert disk.reads <= 40
     assert files.reader.read(KEY, last + 1, 10, 1 << 20, wait=True) == []
-    files.reader.open.close()
+    files.close()
 
 
 def test_only_so_many_files_stay_open(tmp_path) -> None:
@@ -101,7 +101,7 @@ def test_only_so_many_files_stay_open(tmp_path) -> None:
     for n in [*range(20), 3, 17, 0]:
         assert files.reader.read(f"{KEY}{n}", 1, 1, 9, wait=True) == [b"%d" % n]
         assert 2 * len(files.reader.open) <= 8
-    files.reader.open.close()
+    files.close()
     assert len(files.reader.open) == 0
 
 
@@ -112,4 +112,4 @@ def test_an_append_again_writes_nothing_twice(tmp_path) -> None:
     files.append(KEY, part(2, [b"2", b"3"]))
     assert files.reader.read(KEY, 1, 9, 99, wait=True) == [b"1", b"2", b"3"]
     assert (tmp_path / KEY / "events.jsonl").read_bytes() == b"1\n2\n3\n"
-    files.reader.open.close()
+    files.close()
