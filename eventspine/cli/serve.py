@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import resource
 import socket
@@ -19,6 +20,7 @@ from eventspine.contracts.settings import Settings
 
 _LEVELS = ("debug", "info", "warning", "error")
 OPEN_FILES = 65_536
+YOUNG_OBJECTS = 20_000
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
@@ -63,6 +65,7 @@ async def _serve(root: Path, sock: socket.socket, access_log: bool) -> None:
         def started(host: str, port: int) -> None:
             url = url_of(host, port)
             spine.announce(url)
+            _calm_collector()
             click.echo(greeting(root, url, spine.settings))
 
         try:
@@ -82,6 +85,16 @@ def _take_open_files() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _calm_collector() -> None:
+    """Collect garbage less often, and never look again at what the start has made.
+
+    A request leaves no cycles behind; with the defaults, looking for them was a tenth of an append.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 10, 10)
 
 
 def greeting(root: Path, url: str, settings: Settings) -> str:

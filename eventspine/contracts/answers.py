@@ -15,7 +15,7 @@ from eventspine.contracts.wire import event_id_of
 EndReason = Literal["closed", "deleted", "draining", "stalled", "reset"]
 
 
-class Appended(Struct, frozen=True):
+class Appended(Struct, frozen=True, gc=False):
     """The stored events of one append, in the order they were sent.
 
     `lines[i]` is the stored JSON of event i and `sequences[i]` its number; an event that was

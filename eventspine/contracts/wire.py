@@ -38,7 +38,7 @@ class RoutingDraft(Struct, forbid_unknown_fields=True):
     project_id: str | None = None
 
 
-class Draft(Struct, forbid_unknown_fields=True):
+class Draft(Struct, forbid_unknown_fields=True, gc=False):
     """An event as it was sent: everything but type and payload may be missing."""
 
     event_type: Text
