@@ -12,7 +12,8 @@ Source: DESIGN decisions 3 to 9.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import anyio
@@ -22,6 +23,7 @@ from anyio.abc import TaskStatus
 from eventspine.actors.append import NOTHING, Decision, Known, Stamp, decide, line_of
 from eventspine.actors.lookup import known_events, needs_lookup
 from eventspine.actors.stream import Commit, Reader, StreamActor, check_mode
+from eventspine.actors.told import Done, Told
 from eventspine.contracts.answers import Appended, Head
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import Draining, StoreUnavailable, StreamNotFound
@@ -147,14 +149,22 @@ class StreamHost:
             )
         else:
             actor, (decision, commit) = live, self._decide(live, request, NOTHING)
-        if commit is None:
-            await self._durable(actor, max(decision.sequences))
-            head = actor.head
-        else:
+        if commit is not None:
             await commit.ticket
-            head = Cursor(commit.epoch, max(commit.last, actor.committed))
-        duplicates = len(decision.answers) - len(decision.lines)
-        return Appended(decision.answers, decision.sequences, head, duplicates)
+            return _answer(decision, commit)
+        await self._durable(actor, max(decision.sequences))
+        return Appended(decision.answers, decision.sequences, actor.head, len(decision.answers))
+
+    def append_soon(self, key: str, request: Request, done: Done) -> bool:
+        """`append` for who has no task; see Spine.append_json_soon."""
+        live = self.directory.live(key)
+        if live is None or needs_lookup(live, request.drafts):
+            return False
+        told = Told(done)
+        decision, commit = self._decide(live, request, NOTHING, told)
+        assert commit is not None, "nothing is known, so something is new"
+        told.answer = partial(_answer, decision, commit)
+        return True
 
     def submit_plain(
         self,
@@ -177,7 +187,7 @@ class StreamHost:
         line = line_of(
             actor.epoch, sequence, draft, stamp, now, address, self.limits.event_bytes_max
         )
-        commit = Commit(actor, sequence, [line], ticket or self.new_ticket(), mode=stamp.mode)
+        commit = Commit(actor, sequence, (line,), ticket or self.new_ticket(), mode=stamp.mode)
         self._open_writer().submit(commit)
         actor.accept(commit)
         return commit
@@ -192,7 +202,11 @@ class StreamHost:
         return actor, *self._decide(actor, request, known)
 
     def _decide(
-        self, actor: StreamActor, request: Request, known: Known
+        self,
+        actor: StreamActor,
+        request: Request,
+        known: Known,
+        ticket: Ticket[None] | None = None,
     ) -> tuple[Decision, Commit | None]:
         """From reading the position to taking the next numbers: nothing awaits in here."""
         decision = decide(
@@ -207,17 +221,10 @@ class StreamHost:
         )
         if not decision.lines:
             return decision, None
-        mode = request.stamp.mode
-        return decision, self._submit(actor, decision.lines, mode, decision.new_ids)
-
-    def _submit(
-        self, actor: StreamActor, lines: Sequence[bytes], mode: str, new_ids: Mapping[str, int]
-    ) -> Commit:
-        """Hand new lines to the writer; only when it has taken them do they count."""
-        commit = actor.commit_of(lines, mode, self.new_ticket())
+        commit = actor.commit_of(decision.lines, request.stamp.mode, ticket or self.new_ticket())
         self._open_writer().submit(commit)
-        actor.accept(commit, new_ids)
-        return commit
+        actor.accept(commit, decision.new_ids)  # only what the writer has taken counts
+        return decision, commit
 
     async def _durable(self, actor: StreamActor, sequence: int) -> None:
         """Wait until the event is durable: an answer for it must not come earlier."""
@@ -256,6 +263,12 @@ class StreamHost:
         actor.accept(commit)
         with anyio.CancelScope(shield=True):
             await commit.ticket
+
+
+def _answer(decision: Decision, commit: Commit) -> Appended:
+    head = Cursor(commit.epoch, max(commit.last, commit.actor.committed))
+    duplicates = len(decision.answers) - len(decision.lines)
+    return Appended(decision.answers, decision.sequences, head, duplicates)
 
 
 async def _itself(actor: StreamActor) -> StreamActor:

@@ -52,11 +52,16 @@ def place_of(stream_id: str, prefix: str, routing_json: bytes) -> Place:
     return Place(prefix + segment, address)
 
 
+def metadata_of(context: RequestContext) -> dict[str, str]:
+    """What a context says in the metadata of its events, in the order in which it is stored."""
+    return {name: getattr(context, name) for name in _METADATA if getattr(context, name)}
+
+
 def stamp_of(context: RequestContext) -> Stamp:
     """What a context puts into its events. Kept on the context."""
     stamp: Stamp | None = context.__dict__.get("_stamp")
     if stamp is None:
-        values = {name: getattr(context, name) for name in _METADATA if getattr(context, name)}
+        values = metadata_of(context)
         stamp = context.__dict__["_stamp"] = Stamp(context.mode, encode_json(values), values)
     return stamp
 

@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from eventspine.actors.append import check_stated
+from eventspine.actors.append import Stamp, check_stated
 from eventspine.actors.host import Request, StreamHost
 from eventspine.actors.lookup import position
 from eventspine.actors.page import page_after, page_before
 from eventspine.actors.route import RouteActors
 from eventspine.actors.stream import Commit, check_mode
 from eventspine.actors.subscription import Subscription
+from eventspine.actors.told import Done, Told
 from eventspine.contracts.answers import Appended, Head, Page
 from eventspine.contracts.context import RequestContext, Scope
 from eventspine.contracts.errors import InvalidEvent, InvalidRequest, Overloaded, TooLarge
@@ -37,6 +38,7 @@ from eventspine.services.envelope import (
     to_draft,
 )
 from eventspine.services.routes import RouteService
+from eventspine.services.sender import Sender
 from eventspine.services.statistics import SpineStatistics
 
 PLACES_MAX = 65_536
@@ -178,15 +180,61 @@ class Spine:
     ) -> Appended:
         self._check_batch(drafts)
         binding = self._bindings.get(context.scope) or await self._bind(context.scope)
-        key, address = binding.place(stream_id)
-        stamp = stamp_of(context)
+        place = binding.place(stream_id)
+        request = self._request(binding, stream_id, drafts, stamp_of(context), expected)
+        return await binding.host.append(place.key, request)
+
+    def append_json_soon(
+        self,
+        stream_id: str,
+        body: bytes,
+        sender: Sender,
+        request_id: str,
+        done: Done,
+        *,
+        ndjson: bool = False,
+        idempotency_key: str | None = None,
+        expected: str | None = None,
+    ) -> bool:
+        """append_json without a coroutine, where nothing has to be waited for but the disk.
+
+        Returns False, or raises, when nothing was done: the stream is not awake, or event ids have
+        to be looked up. Otherwise `done(appended, error)` is called, once, on the loop.
+        """
+        binding = self._bindings.get(sender.scope)
+        if binding is None:
+            return False
+        drafts = parse_body(body, ndjson=ndjson)
+        if idempotency_key is not None:
+            name_events(drafts, idempotency_key)
+        key, address = binding.places.get(stream_id) or binding.place(stream_id)
+        if len(drafts) == 1 and expected is None and is_plain(drafts[0]):
+            told, stamp = Told(done), sender.stamp(request_id, plain=True)
+            commit = binding.host.submit_plain(
+                key, drafts[0], stamp, self._clock.read(), address, told
+            )
+            if commit is not None:
+                told.answer = commit.appended
+            return commit is not None
+        self._check_batch(drafts)
+        request = self._request(binding, stream_id, drafts, sender.stamp(request_id), expected)
+        return binding.host.append_soon(key, request, done)
+
+    def _request(
+        self,
+        binding: Binding,
+        stream_id: str,
+        drafts: list[Draft],
+        stamp: Stamp,
+        expected: str | None,
+    ) -> Request:
         for draft in drafts:
             if draft.stream_id or draft.routing or draft.metadata:
                 metadata = {**stamp.metadata_values, **binding.routing}
                 check_stated(draft, stream_id, binding.routing, metadata)
         position = None if expected is None else position_of(expected)
-        request = Request(drafts, stamp, self._clock.read(), address, position)
-        return await binding.host.append(key, request)
+        address = binding.place(stream_id).address
+        return Request(drafts, stamp, self._clock.read(), address, position)
 
     def _check_batch(self, drafts: Sequence[Draft]) -> None:
         if not drafts:
