@@ -32,6 +32,7 @@ class HttpSettings(BaseModel):
         (), description='Origins browsers may come from; "*" all.'
     )
     demo: bool = Field(False, description="Serve /demo.")
+    append_lane: bool = Field(True, description="Plain appends take a shorter way; same answers.")
 
 
 class StorageSettings(BaseModel):
