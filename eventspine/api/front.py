@@ -10,23 +10,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eventspine.api.address import raw_path
 from eventspine.api.answer import Answer, Header
+from eventspine.api.append_lane import AppendLane
 from eventspine.api.call import CALL, Call
 from eventspine.api.context import request_id_of
-from eventspine.api.cors import Cors, is_preflight
+from eventspine.api.cors import is_preflight
+from eventspine.api.every_answer import EveryAnswer
 from eventspine.api.fields import Fields
-from eventspine.api.guard import CROSS_ORIGIN, SAME_ORIGIN, STANDARD_HEADERS, refuse_framing
-from eventspine.api.problem import internal_problem, problem
+from eventspine.api.guard import refuse_framing
 from eventspine.api.refusals import ClientGone
 from eventspine.contracts.errors import EventspineError, InvalidRequest, TooLarge
 
 log = logging.getLogger("eventspine.api")
-access_log = logging.getLogger("eventspine.access")
 
 # How much of a body that was refused is still taken in, so that the client reads the refusal
 # and not a reset connection.
@@ -35,10 +34,10 @@ _CLOSE: Header = (b"connection", b"close")
 
 
 class Front:
-    def __init__(self, app: ASGIApp, cors: Cors, *, log_requests: bool = False) -> None:
-        self._app, self._cors, self._log_requests = app, cors, log_requests
-        # (method, template, status) -> answers; read by metrics.py
-        self.answers: Counter[tuple[str, str, int]] = Counter()
+    def __init__(self, app: ASGIApp, every: EveryAnswer, lane: AppendLane | None = None) -> None:
+        """`lane`: the short way that our own server has for appends; any other does without."""
+        self._app, self._every = app, every
+        self.lane = lane
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,62 +46,47 @@ class Front:
         fields = Fields(scope["headers"])
         call = Call(scope, receive, fields, request_id_of(fields))
         scope[CALL] = call
-        exchange = _Exchange(call, send, self._answer_headers(call))
+        exchange = _Exchange(call, send, self._every.headers(call.fields, call.request_id))
         started = time.perf_counter()
         try:
             await self._handled(call, exchange)
         except ClientGone:
             pass  # nobody is left to answer; counted below with status 499, as nginx does
         finally:
-            status = exchange.status or 499
-            self.answers[scope["method"], call.template, status] += 1
-            if self._log_requests:
-                _log_request(call, status, time.perf_counter() - started)
+            status, named = exchange.status or 499, (scope["method"], call.template)
+            self._every.count(*named, status, _instance(scope), call.request_id, started)
 
     async def _handled(self, call: Call, exchange: _Exchange) -> None:
         scope = call.scope
         try:
             refuse_framing(call.fields)
             if is_preflight(scope["method"], call.fields):
-                await self._cors.preflight(call.fields)(scope, call.receive, exchange.send)
+                await self._every.cors.preflight(call.fields)(scope, call.receive, exchange.send)
                 return
-            self._cors.refuse_foreign(scope["method"], call.fields)
+            self._every.cors.refuse_foreign(scope["method"], call.fields)
             await self._app(scope, call.receive, exchange.send)
         except EventspineError as error:
             await self._refused(call, exchange, error)
         except ClientGone:
             raise
-        except Exception:
-            log.exception("unhandled error, request %s", call.request_id)
+        except Exception as error:
             if exchange.status:
+                log.exception("unhandled error, request %s", call.request_id)
                 raise  # half an answer is out; the server ends the connection
-            answer = internal_problem(_instance(scope), call.request_id)
+            answer = self._every.refusal(error, _instance(scope), call.request_id)
             await answer(scope, call.receive, exchange.send)
 
     async def _refused(self, call: Call, exchange: _Exchange, error: EventspineError) -> None:
         if exchange.status:
             log.error("%s after the answer began, request %s", error.code, call.request_id)
             raise error
-        answer = problem(error, _instance(call.scope), call.request_id)
-        if answer.status_code >= 500:
-            log.warning("%s, request %s: %s", error.code, call.request_id, error.detail)
+        answer = self._every.refusal(error, _instance(call.scope), call.request_id)
         if isinstance(error, TooLarge) and error.fields.get("limit") == "body_bytes_max":
             await _refused_and_read_out(answer, call, exchange)
             return
         if isinstance(error, InvalidRequest) and error.fields.get("parameter") == "Content-Length":
             answer.raw_headers.append(_CLOSE)
         await answer(call.scope, call.receive, exchange.send)
-
-    def _answer_headers(self, call: Call) -> list[Header]:
-        headers = [*STANDARD_HEADERS, (b"x-request-id", call.request_id.encode())]
-        origin = call.fields.get(b"origin")
-        if origin is None:
-            headers.append(SAME_ORIGIN)
-        else:
-            crossing = self._cors.allowed(origin) is not None
-            headers.append(CROSS_ORIGIN if crossing else SAME_ORIGIN)
-            headers += self._cors.headers(origin)
-        return headers
 
 
 class _Exchange:
@@ -140,17 +124,3 @@ async def _refused_and_read_out(answer: Answer, call: Call, exchange: _Exchange)
 
 def _instance(scope: Scope) -> str:
     return raw_path(scope).decode("latin-1")
-
-
-def _log_request(call: Call, status: int, took_s: float) -> None:
-    access_log.info(
-        "request",
-        extra={
-            "method": call.scope["method"],
-            "path": _instance(call.scope),
-            "template": call.template,
-            "status": status,
-            "ms": round(took_s * 1000, 3),
-            "request_id": call.request_id,
-        },
-    )

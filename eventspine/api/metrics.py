@@ -20,12 +20,12 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from eventspine.api.front import Front
 from eventspine.api.service import SpineService
 
 MEDIA_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 Labels = tuple[tuple[str, str], ...]
+Counts = Mapping[tuple[str, str, int], int]
 
 # Fields that only ever grow; everything else can also fall, and is a gauge.
 _COUNTED = frozenset(
@@ -45,10 +45,10 @@ class Sample(NamedTuple):
 
 
 class Metrics:
-    def __init__(self, spine: SpineService, front: Front) -> None:
+    def __init__(self, spine: SpineService, answers: Counts) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_SpineCollector(spine))
-        self._registry.register(_AnswerCollector(front))
+        self._registry.register(_AnswerCollector(answers))
 
     def exposition(self) -> bytes:
         return generate_latest(self._registry)
@@ -78,8 +78,8 @@ class _SpineCollector(Collector):
 
 
 class _AnswerCollector(Collector):
-    def __init__(self, front: Front) -> None:
-        self._front = front
+    def __init__(self, answers: Counts) -> None:
+        self._answers = answers
 
     def collect(self) -> Iterator[Metric]:
         family = CounterMetricFamily(
@@ -87,7 +87,7 @@ class _AnswerCollector(Collector):
             "Answers by address template and status; 499: the client left first.",
             labels=["method", "template", "status"],
         )
-        for (method, template, status), count in sorted(self._front.answers.items()):
+        for (method, template, status), count in sorted(self._answers.items()):
             family.add_metric([method, template, str(status)], count)
         yield family
 
