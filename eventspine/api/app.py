@@ -9,10 +9,13 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from eventspine.api.address import RawRoute
+from eventspine.api.append_lane import AppendLane
 from eventspine.api.context import ContextReader
 from eventspine.api.cors import Cors
+from eventspine.api.every_answer import EveryAnswer
 from eventspine.api.front import Front
 from eventspine.api.health import HealthEndpoints
+from eventspine.api.known_heads import KnownHeads
 from eventspine.api.metrics import Metrics
 from eventspine.api.openapi import OpenApiEndpoint
 from eventspine.api.refusals import AddressNotFound
@@ -25,14 +28,14 @@ from eventspine.api.streams import StreamEndpoints
 def create_app(spine: SpineService, *, log_requests: bool = False) -> ASGIApp:
     """The application over an open spine. `log_requests`: one line each on eventspine.access."""
     router = Router(redirect_slashes=False, default=_nothing_here)
-    front = Front(router, Cors(spine.settings.http.cors_origins), log_requests=log_requests)
-    router.routes += _stream_routes(StreamEndpoints(spine, ContextReader(spine.settings)))
+    settings, contexts = spine.settings, ContextReader(spine.settings)
+    every = EveryAnswer(Cors(settings.http.cors_origins), log_requests=log_requests)
+    lane = AppendLane(spine, every, KnownHeads(contexts, every))
+    router.routes += _stream_routes(StreamEndpoints(spine, contexts))
     router.routes += _route_routes(RouteEndpoints(spine))
-    router.routes += _health_routes(HealthEndpoints(spine, Metrics(spine, front)))
-    router.routes += _site_routes(
-        SiteEndpoints(demo=spine.settings.http.demo), OpenApiEndpoint(spine)
-    )
-    return front
+    router.routes += _health_routes(HealthEndpoints(spine, Metrics(spine, every.counts)))
+    router.routes += _site_routes(SiteEndpoints(demo=settings.http.demo), OpenApiEndpoint(spine))
+    return Front(router, every, lane if settings.http.append_lane else None)
 
 
 def _stream_routes(streams: StreamEndpoints) -> list[BaseRoute]:

@@ -61,9 +61,14 @@ def trace_id_of(traceparent: str | None) -> str | None:
     """The trace id of a traceparent; a new one for a header that is not valid; None for none."""
     if traceparent is None:
         return None
+    return stated_trace_id(traceparent) or os.urandom(16).hex()
+
+
+def stated_trace_id(traceparent: str) -> str | None:
+    """The trace id of a valid traceparent; None for any other text."""
     match = _TRACEPARENT.fullmatch(traceparent)
     if match is None or (match[1] == "00" and match[3] is not None):
-        return os.urandom(16).hex()
+        return None
     return match[2]
 
 

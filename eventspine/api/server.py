@@ -17,6 +17,8 @@ from collections.abc import Callable
 from starlette.types import ASGIApp
 from uvicorn.server import Server
 
+from eventspine.api.front import Front
+from eventspine.api.lane_protocol import LaneConfig, LaneProtocol
 from eventspine.api.protocol import EdgeConfig, EdgeProtocol
 from eventspine.contracts.limits import Limits
 
@@ -45,9 +47,10 @@ async def serve(
         on_started: called with the address when connections are taken.
         sock: listen on this bound socket instead of host and port.
     """
-    config = EdgeConfig(
+    lane = app.lane if isinstance(app, Front) else None
+    config = LaneConfig(
         app,
-        http=EdgeProtocol,
+        http=EdgeProtocol if lane is None else LaneProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -58,6 +61,8 @@ async def serve(
         backlog=4096,
     )
     config.limits = limits
+    if lane is not None:
+        config.lane = lane
     listening = sock or _bound(host, port)
     server = EdgeServer(config, drain)
     stop = asyncio.Event() if stop is None else stop

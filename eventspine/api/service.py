@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from eventspine.actors.told import Done
 from eventspine.contracts.answers import Appended, EndReason, Head, Page, TailSlice
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.route import ResourceRoute, RouteKey, RouteSpec
 from eventspine.contracts.settings import Settings
 from eventspine.runtime.tree import SupervisorTree
+from eventspine.services.sender import Sender
 
 
 class Subscription(Protocol):
@@ -57,6 +59,18 @@ class SpineService(Protocol):
         idempotency_key: str | None = None,
         expected: str | None = None,
     ) -> Appended: ...
+    def append_json_soon(
+        self,
+        stream_id: str,
+        body: bytes,
+        sender: Sender,
+        request_id: str,
+        done: Done,
+        *,
+        ndjson: bool = False,
+        idempotency_key: str | None = None,
+        expected: str | None = None,
+    ) -> bool: ...
     async def list_after(
         self,
         stream_id: str,
