@@ -6,7 +6,7 @@ Started and stopped by whoever holds the spine; the application itself has no li
 from __future__ import annotations
 
 from starlette.routing import BaseRoute, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from eventspine.api.address import RawRoute
 from eventspine.api.append_lane import AppendLane
@@ -25,7 +25,7 @@ from eventspine.api.site import SiteEndpoints
 from eventspine.api.streams import StreamEndpoints
 
 
-def create_app(spine: SpineService, *, log_requests: bool = False) -> ASGIApp:
+def create_app(spine: SpineService, *, log_requests: bool = False) -> Front:
     """The application over an open spine. `log_requests`: one line each on eventspine.access."""
     router = Router(redirect_slashes=False, default=_nothing_here)
     settings, contexts = spine.settings, ContextReader(spine.settings)

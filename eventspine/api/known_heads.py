@@ -19,6 +19,7 @@ from eventspine.api.context import REQUEST_ID, ContextReader, request_id_of, sta
 from eventspine.api.every_answer import EveryAnswer
 from eventspine.api.fields import Fields
 from eventspine.api.guard import refuse_framing
+from eventspine.contracts.context import RequestContext
 from eventspine.contracts.errors import EventspineError
 from eventspine.services.sender import Sender
 
@@ -26,6 +27,7 @@ _PLACE = "a-request-id-of-our-own"
 
 
 class Head(NamedTuple):
+    context: RequestContext
     sender: Sender
     request_id: str | None  # None: every request gets one of its own
     ndjson: bool
@@ -63,6 +65,7 @@ class KnownHeads:
         lines = b"".join([b"%b: %b\r\n" % each for each in self._every.headers(fields, _PLACE)])
         before_id, _, after_id = lines.partition(_PLACE.encode())
         return Head(
+            context,
             Sender(context),
             own_id,
             negotiation.is_ndjson(fields),

@@ -9,6 +9,7 @@ as it waits in uvicorn's pipeline, and answers keep their order.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -51,7 +52,7 @@ class LaneProtocol(EdgeProtocol):
             if len(self._held) < self._request.bytes:
                 self._keep_time()
             else:
-                self._submit(self._request, self._taken())
+                self._run(self._request, self._taken())
         else:
             self._begin(data)
 
@@ -77,17 +78,16 @@ class LaneProtocol(EdgeProtocol):
             self._held += data
             self._keep_time()
         else:
-            self._submit(request, data)
+            self._run(request, data)
 
-    def _submit(self, request: Request, data: bytes) -> None:
+    def _run(self, request: Request, data: bytes) -> None:
         if self._deadline is not None:
             self._stop_watching()
-        self._waiting = request.submit(data, self)
-        if not self._waiting:
-            self._parse(data)
-        elif len(data) > request.bytes:
+        self._waiting = True
+        if len(data) > request.bytes:
             self._held += data[request.bytes :]
             self.flow.pause_reading()
+        request.run(data, self)
 
     def _parse(self, data: bytes) -> None:
         """The ordinary way."""
@@ -110,8 +110,12 @@ class LaneProtocol(EdgeProtocol):
     def default_headers(self) -> list[Header]:
         return self.server_state.default_headers
 
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(work)
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
     def answered(self, head: bytes, body: bytes) -> None:
-        self._waiting = False
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -124,6 +128,14 @@ class LaneProtocol(EdgeProtocol):
         if self.timeout_keep_alive_task is None:
             self._rest(self.timeout_keep_alive)
         if self._held:
+            self.loop.call_soon(self._go_on)
+        else:
+            self._waiting = False
+
+    def _go_on(self) -> None:
+        """With what was sent ahead."""
+        self._waiting = False
+        if not self.transport.is_closing():
             self.flow.resume_reading()
             self._begin(self._taken())
 

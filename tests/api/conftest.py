@@ -12,10 +12,20 @@ from eventspine.contracts.settings import HttpSettings, Settings
 from tests.api.serving import Serve, Served, settings_of
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module with BOTH_WAYS = True runs with and without the short way of appends."""
+    if getattr(metafunc.module, "BOTH_WAYS", False) and "served" in metafunc.fixturenames:
+        ways = ["short way", "ordinary way"]
+        metafunc.parametrize("served", [True, False], indirect=True, scope="module", ids=ways)
+
+
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
     """One instance for the tests of a module; each uses its own streams."""
-    http = HttpSettings(cors_origins=("https://app.example",))
+    lane = getattr(request, "param", True)
+    http = HttpSettings(cors_origins=("https://app.example",), append_lane=lane)
     settings = settings_of(http=http, heartbeat_s=0.2, body_bytes_max=64 * 1024)
     with Served(tmp_path_factory.mktemp("root"), settings) as server:
         yield server

@@ -16,6 +16,7 @@ import httpx
 import uvloop
 
 from eventspine.api.app import create_app
+from eventspine.api.append_lane import AppendLane
 from eventspine.api.server import serve
 from eventspine.bootstrap import open_spine
 from eventspine.contracts.limits import Limits
@@ -37,8 +38,11 @@ def settings_of(
 class Served:
     """The server, from the outside; `spine` from the inside (ask it on its own loop)."""
 
-    def __init__(self, root: Path, settings: Settings) -> None:
+    def __init__(self, root: Path, settings: Settings, *, log_requests: bool = False) -> None:
         self._root, self._settings = root, settings
+        root.mkdir(exist_ok=True)
+        self._log_requests = log_requests
+        self.lane: AppendLane | None = None
         self._started = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="served", daemon=True)
@@ -117,8 +121,10 @@ class Served:
             for lab in [self._settings.lab or LAB]:
                 await spine.routes.create(memory_route(**lab.model_dump()))
             self.spine = spine
+            app = create_app(spine, log_requests=self._log_requests)
+            self.lane = app.lane
             await serve(
-                create_app(spine),
+                app,
                 port=0,
                 limits=self._settings.limits,
                 drain=spine.drain,

@@ -7,6 +7,7 @@ from eventspine.api.context import HEADERS
 from eventspine.api.cors import Cors
 
 pytestmark = pytest.mark.slow
+BOTH_WAYS = True
 
 OURS, OTHER = "https://app.example", "https://evil.example"
 

@@ -11,6 +11,7 @@ import pytest
 from tests.api.serving import LAB, Served, append, events, memory_route
 
 pytestmark = pytest.mark.slow
+BOTH_WAYS = True
 
 EMPTY = "0000000000000001_0000000000000000"
 

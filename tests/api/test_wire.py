@@ -10,6 +10,7 @@ import pytest
 from tests.api.serving import Serve, Served, read_all
 
 pytestmark = pytest.mark.slow
+BOTH_WAYS = True
 
 BODY = b'{"event_type":"t","payload":{}}'
 POST = b"POST /v1/streams/%b/events HTTP/1.1\r\n"
