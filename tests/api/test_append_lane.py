@@ -13,7 +13,7 @@ import pytest
 
 from eventspine.contracts.errors import StoreFull
 from eventspine.contracts.settings import HttpSettings
-from tests.api.both_ways import EVENT, Ways, answers_in, opened, post, wire
+from tests.api.both_ways import EVENT, ORIGIN, Ways, answers_in, opened, post, wire
 from tests.api.serving import Serve, Served, read_all, settings_of
 
 pytestmark = pytest.mark.slow
@@ -66,6 +66,29 @@ def test_what_is_unusual_goes_the_ordinary_way(ways: Ways, raw: bytes) -> None:
         assert short == ordinary
     assert short[0].status in (100, 201, *range(400, 500))
     assert ways.taken == before
+
+
+@pytest.mark.parametrize(
+    ("field", "statuses"),
+    [
+        ("Prefer: return=minimal", [201, 201]),
+        ("Content-Type: application/x-ndjson", [201, 201]),
+        ("Idempotency-Key: k", [201, 200]),
+        ('If-Match: "0000000000000001_0000000000000001"', [201, 412]),
+        ('If-Match: "0"', [412, 412]),
+        ("X-Request-Id: mine", [201, 201]),
+        ("X-User-Id: u", [201, 201]),
+        (f"Origin: {ORIGIN}", [201, 201]),
+        ("Connection: keep-alive", [201, 201]),
+        ("traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", [201, 201]),
+    ],
+    ids=range(10),
+)
+def test_what_a_header_asks_is_done_alike(ways: Ways, field: str, statuses: list[int]) -> None:
+    before, stream = ways.taken, "asks-" + "".join(filter(str.isalnum, field))
+    got = ways.same(post(stream) + post(stream, EVENT, field) * 2)
+    assert [answer.status for answer in got] == [201, *statuses, 200]
+    assert ways.taken == before + 3
 
 
 # --- one connection ---
