@@ -36,7 +36,8 @@ torture: $(DEV)  ## random faults, N rounds of each (N=100)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" EVENTSPINE_TORTURE_ROUNDS="$(N)" \
 		$(BIN)/pytest -m torture --timeout=0 $(ARGS)
 
-bench: $(DEV)  ## the benchmarks of bench/ (ARGS= goes to them)
+bench: $(DEV)  ## the benchmarks of bench/, peers installed (ARGS= goes to them)
+	@sh scripts/setup-bench.sh
 	@$(BIN)/python -m bench $(ARGS)
 
 coverage: $(DEV)  ## the fast tests, with the lines and branches they miss

@@ -1,6 +1,7 @@
 """What cells cost: bytes per idle key, activation, live turn, turn, contended turn.
 
 Run: python -m bench.cells [cells [backend]]. CPU time, so a loaded machine changes ratios little.
+The comparisons take the million on uvloop from here (`contenders`), in a process of its own.
 """
 
 from __future__ import annotations
@@ -10,22 +11,52 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import anyio
+import orjson
 from anyio import create_task_group
 from anyio.lowlevel import checkpoint
 
+from bench.process import rss_of
+from bench.stage import REPOSITORY, Column, Contender, Row, Stage
 from eventspine.runtime.directory import Directory
 from eventspine.runtime.limits import DirectoryLimits
 from eventspine.testing.virtual_time import backend_of
 
+TITLE = "{cells:,} idle cells, on uvloop, without disk"
+COLUMNS = (
+    Column("bytes_each", "bytes each, key included"),
+    Column("activation_us", "activation, µs", ",.1f"),
+    Column("collection_ms", "full garbage collection, ms"),
+)
+JSON = "json"
 TURNS = 50_000
 CALLERS, ROUNDS = 50, 200
 
 
-def rss_bytes() -> int:
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        return int(statm.read().split()[1]) * 4096
+class Cells(NamedTuple):
+    bytes_each: float
+    activation_us: float
+    collection_ms: float
+
+
+def cells(stage: Stage) -> int:
+    return 1_000 if stage.options.tiny else 1_000_000
+
+
+def contenders(stage: Stage) -> list[Row]:
+    def measure() -> Cells:
+        command = [sys.executable, "-m", "bench.cells", str(cells(stage)), "uvloop", JSON]
+        done = subprocess.run(command, check=True, capture_output=True, cwd=REPOSITORY, timeout=300)
+        found = orjson.loads(done.stdout)
+        return Cells(
+            found["bytes per cell, key included (RSS)"],
+            found["activation us"],
+            found["full collection ms"],
+        )
+
+    return [Contender("eventspine, the kernel alone", measure)]
 
 
 async def activate(key: str) -> None:
@@ -105,20 +136,20 @@ async def turns() -> dict[str, float]:  # noqa: C901 - a list of measurements
     }
 
 
-async def million(cells: int) -> dict[str, float]:
-    many = directory(cells)
-    keys_bytes = cells * sys.getsizeof("tenant/00000000")
+async def million(count: int) -> dict[str, float]:
+    many = directory(count)
+    keys_bytes = count * sys.getsizeof("tenant/00000000")
     gc.collect()
-    before = rss_bytes()
+    before = rss_of("self")
 
     async def fill() -> None:
-        for number in range(cells):
+        for number in range(count):
             await many.turn(f"tenant/{number:08d}", nothing)
 
     gc.disable()
     filled_s = await cpu_s(fill)
     gc.enable()
-    used = rss_bytes() - before
+    used = rss_of("self") - before
     began = time.process_time()
     gc.collect()
     collected_s = time.process_time() - began
@@ -132,12 +163,12 @@ async def million(cells: int) -> dict[str, float]:
         last = time.perf_counter()
     assert len(many) == 0
     return {
-        "cells": cells,
-        "bytes per cell, key included (RSS)": used / cells,
-        "of these, the key": keys_bytes / cells,
-        "activation us": filled_s / cells * 1e6,
+        "cells": count,
+        "bytes per cell, key included (RSS)": used / count,
+        "of these, the key": keys_bytes / count,
+        "activation us": filled_s / count * 1e6,
         "full collection ms": collected_s * 1e3,
-        "idle passivation us per cell": (time.process_time() - began) / cells * 1e6,
+        "idle passivation us per cell": (time.process_time() - began) / count * 1e6,
         "its longest slice ms (wall)": longest_s * 1e3,
     }
 
@@ -149,14 +180,18 @@ def show(title: str, figures: dict[str, float]) -> None:
 
 
 def main() -> None:
-    cells = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     if len(sys.argv) > 2:
         backend, options = backend_of(sys.argv[2])
+        if sys.argv[3:] == [JSON]:
+            found = anyio.run(million, count, backend=backend, backend_options=options)
+            print(orjson.dumps(found).decode())
+            return
         show(sys.argv[2], anyio.run(turns, backend=backend, backend_options=options))
-        show("", anyio.run(million, cells, backend=backend, backend_options=options))
+        show("", anyio.run(million, count, backend=backend, backend_options=options))
         return
     for name in ("asyncio", "uvloop", "trio"):  # each in a process of its own: RSS never shrinks
-        subprocess.run([sys.executable, "-m", "bench.cells", str(cells), name], check=True)
+        subprocess.run([sys.executable, "-m", "bench.cells", str(count), name], check=True)
 
 
 if __name__ == "__main__":

@@ -1,52 +1,57 @@
-"""Appends over HTTP, 64 connections: ours on disk, Redis on disk, nchan in memory."""
+"""Appends over HTTP, 64 connections: ours on disk, nchan in memory, the others as they speak.
+
+nchan has no batches. A batch is one NDJSON body for us, one INSERT for PostgreSQL, one array for
+Durable Streams; Redis and NATS have none either, and send so many commands before they wait.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 
+from bench.embedded_append import of_durable_streams, of_nats, of_postgres, of_redis
 from bench.load import wrk
-from bench.peers import eventspine, nchan, redis
-from bench.stage import EVENT_BYTES, Contender, Stage, event_of, under_load
+from bench.peers import eventspine, nchan
+from bench.process import Process
+from bench.stage import Figure, Peer, Row, Stage, event_of, under_load
 
 TITLE = "appends over the network, 64 connections, {batch} a request"
 UNIT = "events/s"
 CONNECTIONS = 64
+OURS = "eventspine, HTTP, durable"
 NDJSON = "application/x-ndjson"
 
 
-def contenders(stage: Stage, batch: int) -> list[Contender]:
-    found = []
-    missing = wrk.missing()
-    if missing:
-        stage.skipped["HTTP appends"] = missing
-    else:
-        found += _over_http(stage, batch)
-    server = stage.peer(redis)
-    if server is not None:
-        load = partial(
-            redis.benchmark,
-            server.port,
-            ["XADD", "s:__rand_int__", "*", "e", "x" * EVENT_BYTES],
-            clients=CONNECTIONS,
-            requests=int((15_000 if batch == 1 else 80_000) * stage.options.seconds),
-            pipeline=batch,
-        )
-        name = redis.NAME if batch == 1 else f"{redis.NAME}, pipelines of {batch}"
-        found.append(Contender(name, lambda: under_load(server, load)))
-    return found
-
-
-def _over_http(stage: Stage, batch: int) -> list[Contender]:
-    body = stage.folder / f"body-{batch}"
-    body.write_bytes(event_of() if batch == 1 else (event_of() + b"\n") * batch)
-    post = partial(wrk.post, connections=CONNECTIONS, seconds=stage.options.seconds, events=batch)
-    ours = stage.peer(eventspine)
-    assert ours is not None
+def contenders(stage: Stage, batch: int) -> list[Row]:
     kind = "application/json" if batch == 1 else NDJSON
-    load = partial(post, ours.port, ("/v1/streams/", "/events"), body, content_type=kind)
-    found = [Contender("eventspine, HTTP, durable", lambda: under_load(ours, load))]
-    theirs = stage.peer(nchan) if batch == 1 else None  # it has no batches
-    if theirs is not None:
-        publish = partial(post, theirs.port, ("/pub/", ""), body)
-        found.append(Contender(nchan.NAME, lambda: under_load(theirs, publish)))
-    return found
+    found = [_over_http(stage, eventspine, OURS, ("/v1/streams/", "/events"), batch, kind)]
+    if batch == 1:
+        found.append(_over_http(stage, nchan, nchan.NAME, ("/pub/", ""), batch, kind))
+    return [
+        *found,
+        of_redis(stage, CONNECTIONS, batch),
+        *of_nats(stage, CONNECTIONS, batch),
+        of_postgres(stage, CONNECTIONS, batch),
+        of_durable_streams(stage, CONNECTIONS, batch),
+    ]
+
+
+def _over_http(
+    stage: Stage, peer: Peer, name: str, path: tuple[str, str], batch: int, kind: str
+) -> Row:
+    body = stage.folder / f"body-{batch}"
+
+    def measure(server: Process) -> Figure:
+        body.write_bytes(event_of() if batch == 1 else (event_of() + b"\n") * batch)
+        load = partial(
+            wrk.post,
+            server.port,
+            path,
+            body,
+            content_type=kind,
+            connections=CONNECTIONS,
+            seconds=stage.options.seconds,
+            events=batch,
+        )
+        return under_load(server, load)
+
+    return stage.row(peer, measure, name=name, client="wrk", needs=[wrk.missing()])

@@ -1,76 +1,109 @@
-"""The figures as part of a page: Markdown tables between two marks, and a chart."""
+"""The figures as part of a page: Markdown tables between two marks, each with a chart beside it.
+
+What people wrote outside the marks stays as it is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
-from bench.runner import Result
+from bench.chart import chart
+from bench.result import Result
+from bench.targets import Results, Target, Verdict, missing_from, verdicts
 
 BEGIN, END = "<!-- figures, written by python -m bench -->", "<!-- end of figures -->"
-_BAR_PX, _ROW_PX, _NAME_PX = 420, 22, 300
-_OURS, _THEIRS, _INK = "#2563eb", "#9ca3af", "#1f2937"
+IMAGES = "img/performance"
 
 
-def markdown(results: Sequence[Result], machine: dict[str, Any], rounds: int) -> str:
+def markdown(results: Results, machine: dict[str, Any], rounds: int) -> str:
     load = ", ".join(f"{value:.1f}" for value in machine["load_average"])
     lines = [
         (
-            f"Run of {machine['when']}: {machine['cores']} cores, Linux {machine['kernel']}, "
-            f"Python {machine['python']}, load average at the end {load}; "
-            f"{rounds} interleaved rounds, medians."
+            f"Run of {machine['when']}: {machine['minutes']:.0f} minutes on {machine['cores']} "
+            f"cores, Linux {machine['kernel']}, Python {machine['python']}, load average at the "
+            f"end {load}; {rounds} interleaved rounds, medians."
         ),
+        *_summary(verdicts(results), missing_from(results)),
     ]
-    for result in results:
+    for result in results.values():
+        told = [found for found in verdicts(results) if found.target.key == result.key]
         lines += ["", f"### {result.title[0].upper()}{result.title[1:]}", ""]
-        lines.append(
-            f"| | {result.unit} | ours / this | p50 ms | p99 ms | client CPU | server µs each |"
-        )
-        lines.append("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-        for name in result.figures:
-            m = result.median(name)
-            lines.append(
-                f"| {name} | {m.per_s:,.0f} | {result.ratio(name):.2f} | {m.p50_ms:.2f} "
-                f"| {m.p99_ms:.2f} | {m.client_cpu:.0%} | {m.server_us:.1f} |"
-            )
-        lines += ["", f"Load average before: {result.load_average:.1f}."]
+        lines += _table(result, told)
+        image = f"{IMAGES}/{file_of(result)}"
+        lines += ["", f"![{result.title}, as bars]({image})", ""]
+        lines.append(f"Load average before: {result.load_average:.1f}.")
+        failures = [f"{name}: {why}." for name, why in result.missing.items() if "failed" in why]
+        lines += ["", *failures] if failures else []
     return "\n".join(lines)
+
+
+def _summary(found: Sequence[Verdict], missing: Sequence[Target]) -> list[str]:
+    lines = ["", "### Targets", "", "| target | figure | wanted | |", "| --- | ---: | ---: | --- |"]
+    for verdict in found:
+        target = verdict.target
+        most = "at most " if target.at_most else ""
+        word = "reached" if verdict.reached else "**missed**"
+        number = format(verdict.found, target.form)
+        lines.append(f"| {target.words} | {number} | {most}{target.wanted:,g} | {word} |")
+    lines += [f"| {target.words} | | {target.wanted:,g} | not measured |" for target in missing]
+    return lines
+
+
+def _table(result: Result, told: Sequence[Verdict]) -> list[str]:
+    """One row for everybody, with the targets at the rows they are about."""
+    at: dict[str, list[str]] = {}
+    for verdict in told:
+        words = f"{verdict} ({verdict.target.short})" if verdict.target.short else str(verdict)
+        at.setdefault(verdict.target.row_of(result), []).append(words)
+    loaded, compares = any(result.clients.values()), result.compares
+    headings = [column.heading for column in result.columns]
+    headings += ["ours / this"] if compares else []
+    more = ["loaded by"] * loaded + ["target"] * bool(at)
+    lines = [
+        f"| | {' | '.join([*headings, *more])} |",
+        f"| --- |{' ---: |' * len(headings)}{' --- |' * len(more)}",
+    ]
+    for name in result.rows:
+        cells = _cells(result, name)
+        cells += [result.clients.get(name, "")] if loaded else []
+        cells += ["; ".join(at.get(name, []))] if at else []
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def _cells(result: Result, name: str) -> list[str]:
+    count = len(result.columns) + result.compares
+    if name in result.missing:
+        return [f"missing: {result.missing[name]}".replace("|", "/"), *[""] * (count - 1)]
+    numbers = zip(result.columns, result.median(name), strict=True)
+    cells = [format(number, column.form) for column, number in numbers]
+    if result.compares:
+        cells.append(f"{result.ratio(name):.2f}" if result.rows[0] in result.figures else "")
+    return cells
+
+
+def file_of(result: Result) -> str:
+    return result.key.replace("/", "-") + ".svg"
+
+
+def write(page: Path, results: Results, machine: dict[str, Any], rounds: int) -> None:
+    """Put tables and charts into the page, and take charts of an earlier run away."""
+    replace_figures(page, markdown(results, machine, rounds))
+    images = page.parent / IMAGES
+    images.mkdir(parents=True, exist_ok=True)
+    for old in images.glob("*.svg"):
+        old.unlink()
+    for result in results.values():
+        (images / file_of(result)).write_text(chart(result))
 
 
 def replace_figures(page: Path, text: str) -> None:
     """Put `text` between the marks of the page; without a page, write one."""
     old = page.read_text() if page.exists() else f"# Performance\n\n{BEGIN}\n{END}\n"
-    before, _, rest = old.partition(BEGIN)
-    _, _, after = rest.partition(END)
+    before, begun, rest = old.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not (begun and ended):
+        raise ValueError(f"{page} has no {BEGIN} … {END}")
     page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-
-
-def chart(results: Sequence[Result]) -> str:
-    """Bars, each result on its own scale, ours in blue. Plain SVG: no library for six bars."""
-    rows, y = [], 10
-    for result in results:
-        y += 16
-        rows.append(f'<text x="10" y="{y}" font-weight="bold">{escape(result.title)}</text>')
-        medians = {name: result.median(name).per_s for name in result.figures}
-        y += 8
-        for n, (name, value) in enumerate(medians.items()):
-            width = max(1.0, _BAR_PX * value / max(medians.values()))
-            color = _THEIRS if n else _OURS
-            rows.append(f'<text x="10" y="{y + 15}">{escape(name)}</text>')
-            rows.append(
-                f'<rect x="{_NAME_PX}" y="{y + 3}" width="{width:.0f}" height="16" fill="{color}"/>'
-            )
-            rows.append(
-                f'<text x="{_NAME_PX + width + 6:.0f}" y="{y + 15}">{value:,.0f}'
-                f" {escape(result.unit.split(',')[0])}</text>"
-            )
-            y += _ROW_PX
-        y += 6
-    width = _NAME_PX + _BAR_PX + 170
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y + 10}" '
-        f'font-family="sans-serif" font-size="12" fill="{_INK}">\n'
-        f'<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(rows) + "\n</svg>\n"
-    )

@@ -6,10 +6,9 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -28,17 +27,26 @@ def event_of(size: int = EVENT_BYTES) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    rounds: int = 5
+    rounds: int = 3
     quick: bool = False
+    tiny: bool = False  # that it runs at all; its figures say nothing
 
     @property
     def seconds(self) -> float:
         """How long one measurement lasts."""
-        return 0.4 if self.quick else 3.0
+        return 0.2 if self.tiny else 1.0 if self.quick else 3.0
+
+
+class Column(NamedTuple):
+    """One number of a measurement: its name in JSON, its heading, how it is written."""
+
+    name: str
+    heading: str
+    form: str = ",.0f"
 
 
 class Figure(NamedTuple):
-    """One measurement. `per_s` counts what the title names; CPU is of one core."""
+    """A rate. `per_s` counts what the title names; CPU is of one core."""
 
     per_s: float
     p50_ms: float
@@ -47,18 +55,43 @@ class Figure(NamedTuple):
     server_us: float = 0.0  # processor time of the server for one of what is counted
 
 
+def rate(unit: str) -> tuple[Column, ...]:
+    """The columns of a Figure."""
+    return (
+        Column("per_s", unit),
+        Column("p50_ms", "p50 ms", ",.2f"),
+        Column("p99_ms", "p99 ms", ",.2f"),
+        Column("client_cpu", "client CPU", ".0%"),
+        Column("server_us", "server µs each", ",.1f"),
+    )
+
+
 class Contender(NamedTuple):
+    """A row to be: measured once a round; the numbers stand in the order of the columns."""
+
     name: str
-    measure: Callable[[], Figure]
+    measure: Callable[[], tuple[float, ...]]
+    client: str = ""  # what makes the load
 
 
-class Benchmark(Protocol):
-    """A module of bench/: what it measures, and who takes part. The first contender is us."""
+class Missing(NamedTuple):
+    """A row of somebody who cannot take part."""
 
-    TITLE: str
-    UNIT: str
+    name: str
+    why: str
 
-    def contenders(self, stage: Stage) -> list[Contender]: ...
+
+Row = Contender | Missing
+
+
+class Peer(Protocol):
+    """A module of bench/peers/."""
+
+    NAME: str
+
+    def missing(self) -> str | None: ...
+
+    def start(self, folder: Path) -> Process: ...
 
 
 @dataclass(slots=True)
@@ -67,21 +100,34 @@ class Stage:
 
     folder: Path
     options: Options
-    skipped: dict[str, str] = field(default_factory=dict)
     _running: dict[str, Process] = field(default_factory=dict)
 
-    def peer(self, module: ModuleType, name: str = "") -> Process | None:
-        """The server of a peer; None, with a word in `skipped`, where it is not installed."""
-        name = name or module.NAME
-        if name not in self._running:
-            missing = module.missing()
-            if missing:
-                self.skipped[module.NAME] = missing
-                return None
-            folder = self.folder / name.replace(" ", "-").replace(",", "")
-            folder.mkdir()
-            self._running[name] = module.start(folder)
-        return self._running[name]
+    def server(self, peer: Peer) -> Process:
+        if peer.NAME not in self._running:
+            self._running[peer.NAME] = peer.start(self.place(peer.NAME))
+        return self._running[peer.NAME]
+
+    def place(self, name: str) -> Path:
+        """A new folder."""
+        word = "".join(c for c in name if c.isalnum() or c == "-")
+        folder = self.folder / f"{len(list(self.folder.iterdir()))}-{word}"
+        folder.mkdir()
+        return folder
+
+    def row(
+        self,
+        peer: Peer,
+        measure: Callable[[Process], tuple[float, ...]],
+        *,
+        name: str = "",
+        client: str = "",
+        needs: Sequence[str | None] = (),
+    ) -> Row:
+        """A contender with a server, or the word that it, or what loads it, is not installed."""
+        missing = next(filter(None, [peer.missing(), *needs]), None)
+        if missing:
+            return Missing(name or peer.NAME, missing)
+        return Contender(name or peer.NAME, lambda: measure(self.server(peer)), client)
 
     def stop(self) -> None:
         while self._running:
@@ -96,13 +142,13 @@ def under_load(server: Process | None, load: Callable[[], dict[str, Any]]) -> Fi
     took = found.get("seconds") or time.perf_counter() - began
     client_s = _children_s() - client_s
     server_s = (server.cpu_s() if server else 0.0) - server_s
-    done = found.get("count") or found["per_s"] * took
+    served = found.get("served") or found.get("count") or found["per_s"] * took
     return Figure(
         found["per_s"],
         found["p50_ms"],
         found["p99_ms"],
         found.get("client_cpu") or client_s / took,
-        found.get("server_us") or server_s / max(done, 1) * 1e6,
+        found.get("server_us") or server_s / max(served, 1) * 1e6,
     )
 
 

@@ -12,4 +12,13 @@ if [ "$(id -u)" -eq 0 ] && [ ! -e "$policy" ]; then
     chmod 755 "$policy"
     trap 'rm -f "$policy"' EXIT
 fi
-sh scripts/setup-debian.sh redis-server redis-tools nginx-light libnginx-mod-nchan wrk
+sh scripts/setup-debian.sh redis-server redis-tools nginx-light libnginx-mod-nchan wrk \
+    nats-server postgresql "gcc: cc" libc6-dev "nodejs: node" "npm: npm"
+
+cd bench/peers/durable-streams
+if [ package-lock.json -ot node_modules/.stamp ]; then exit 0; fi
+if command -v npm >/dev/null; then
+    npm ci --silent --no-audit --no-fund && touch node_modules/.stamp
+else
+    echo "set-up: no npm, so no Durable Streams server to compare with" >&2
+fi

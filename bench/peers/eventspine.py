@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from bench.process import Process, free_port
+from bench.load.http import Connection
+from bench.process import READY_S_MAX, Process, free_port
 
 NAME = "eventspine"
+_COMMAND = [sys.executable, "-m", "eventspine.cli"]
 
 
 def missing() -> str | None:
@@ -16,13 +19,28 @@ def missing() -> str | None:
 
 
 def start(folder: Path) -> Process:
-    root, port = folder / "eventspine", free_port()
-    command = [sys.executable, "-m", "eventspine.cli"]
-    subprocess.run(
-        [*command, "init", "--if-missing", "--root", str(root)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return Process(
-        [*command, "serve", "--root", str(root), "--port", str(port)], port, folder / "es.log"
-    )
+    root = folder / "eventspine"
+    command = [*_COMMAND, "init", "--if-missing", "--root", str(root)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return serve(root, folder / "es.log")
+
+
+def serve(root: Path, log: Path) -> Process:
+    """A server over what is there, once it says that it is ready."""
+    port = free_port()
+    command = [*_COMMAND, "serve", "--root", str(root), "--port", str(port)]
+    process = Process(command, port, log)
+    deadline = time.monotonic() + READY_S_MAX
+    while True:
+        connection = Connection(port)
+        try:
+            connection.get("/readyz")
+        except RuntimeError:
+            if time.monotonic() > deadline:
+                process.stop()
+                raise
+            time.sleep(0.005)
+        else:
+            return process
+        finally:
+            connection.close()

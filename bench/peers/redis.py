@@ -1,4 +1,9 @@
-"""Redis Streams, every answer after its fsync (`appendfsync always`), from Debian."""
+"""Redis Streams, every answer after its fsync (`appendfsync always`), from Debian.
+
+Appends are loaded with Redis' own redis-benchmark, one thread, every client in a closed loop. It
+cannot walk through streams as our producers do: it picks one of 1,000 at random for each request.
+Live readers (`fan_out`) and pages (`Connection`) are not something it does.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,17 @@ import csv
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.load.wire import Words, long_payload
 from bench.process import Process, free_port
+from bench.stage import EVENT_BYTES
 
 NAME = "Redis Streams, appendfsync always"
+CLIENT = "redis-benchmark"
 
 
 def missing() -> str | None:
@@ -25,7 +34,7 @@ def missing() -> str | None:
 def start(folder: Path) -> Process:
     port = free_port()
     data = folder / "redis"
-    data.mkdir()
+    data.mkdir(exist_ok=True)  # or there from before: it is started again
     options = {
         "port": str(port),
         "bind": "127.0.0.1",
@@ -39,10 +48,9 @@ def start(folder: Path) -> Process:
     return Process(command, port, folder / "redis.log")
 
 
-def benchmark(
-    port: int, command: Sequence[str], *, clients: int, requests: int, pipeline: int = 1
-) -> dict[str, float]:
-    """What redis-benchmark measures: requests/s, p50 and p99 in milliseconds."""
+def appends(port: int, *, clients: int, requests: int, pipeline: int = 1) -> dict[str, float]:
+    """What redis-benchmark measures of XADD: requests/s, p50 and p99 in milliseconds."""
+    command = ["XADD", "s:__rand_int__", "*", "e", "x" * EVENT_BYTES]
     done = subprocess.run(
         [
             *("redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "-c", str(clients)),
@@ -59,6 +67,13 @@ def benchmark(
         "p50_ms": float(row["p50_latency_ms"]),
         "p99_ms": float(row["p99_latency_ms"]),
     }
+
+
+def fan_out(name: str) -> Words:
+    """Readers in XREAD BLOCK, each asking again after its last id."""
+    key, add = name.encode(), [b"XADD", name.encode(), b"*", b"e", long_payload().encode()]
+    read = [b"XREAD", b"COUNT", b"100", b"BLOCK", b"0", b"STREAMS", key, b"0"]
+    return Words(encoded(add), "lines", subscribe=encoded(read), again=True)
 
 
 class Connection:
@@ -87,6 +102,19 @@ class Connection:
         if kind == b"-":
             raise RuntimeError(rest.decode())
         return rest
+
+    def wait_loaded(self) -> None:
+        """Return when the server has read its log; it answers from the first moment on."""
+        while True:
+            self.send([b"PING"])
+            try:
+                self.read()
+            except RuntimeError as error:
+                if not str(error).startswith("LOADING"):
+                    raise
+                time.sleep(0.005)
+            else:
+                return
 
     def exactly(self, size: int) -> None:
         """Take in a reply whose size is known: reading without the cost of understanding it."""
