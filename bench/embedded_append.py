@@ -18,10 +18,8 @@ UNIT = "appends/s"
 
 
 def contenders(stage: Stage, producers: int) -> list[Row]:
-    seconds = stage.options.seconds
-    folder = stage.folder
-
     def ours() -> Figure:
+        seconds, folder = stage.seconds, stage.folder
         return under_load(
             None,
             partial(run_load, "producers", producers=producers, seconds=seconds, folder=folder),
@@ -37,9 +35,8 @@ def contenders(stage: Stage, producers: int) -> list[Row]:
 
 
 def of_redis(stage: Stage, clients: int, batch: int = 1) -> Row:
-    requests = int((15_000 if batch == 1 else 80_000) * stage.options.seconds)
-
     def measure(server: Process) -> Figure:
+        requests = int((30_000 if batch == 1 else 150_000) * stage.seconds)
         load = partial(
             redis.appends, server.port, clients=clients, requests=requests, pipeline=batch
         )
@@ -60,7 +57,7 @@ def of_nats(stage: Stage, clients: int, batch: int = 1) -> list[Row]:
             publishers=clients,
             streams=1000,
             pipeline=batch,
-            seconds=stage.options.seconds,
+            seconds=stage.seconds,
         )
         return under_load(server, load)
 
@@ -75,7 +72,7 @@ def of_nats(stage: Stage, clients: int, batch: int = 1) -> list[Row]:
 
 def of_postgres(stage: Stage, clients: int, batch: int = 1) -> Row:
     def measure(server: Process) -> Figure:
-        seconds = stage.options.seconds
+        seconds = stage.seconds
         load = partial(postgres.insert, server.port, clients=clients, seconds=seconds, rows=batch)
         return under_load(server, load)
 
@@ -95,7 +92,7 @@ def of_durable_streams(stage: Stage, clients: int, batch: int = 1) -> Row:
             ("/bench/", ""),
             body,
             connections=clients,
-            seconds=stage.options.seconds,
+            seconds=stage.seconds,
             events=batch,
             streams=streams,
         )

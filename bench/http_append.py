@@ -49,7 +49,7 @@ def _over_http(
             body,
             content_type=kind,
             connections=CONNECTIONS,
-            seconds=stage.options.seconds,
+            seconds=stage.seconds,
             events=batch,
         )
         return under_load(server, load)

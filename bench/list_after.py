@@ -64,7 +64,7 @@ def _theirs(stage: Stage, server: Process, position: int) -> Figure:
 
 def _timed(page: Callable[[], object], server: Process, stage: Stage) -> Figure:
     server_s, client_s, began = server.cpu_s(), time.process_time(), time.perf_counter()
-    until, took = began + stage.options.seconds / 3, []
+    until, took = began + stage.seconds / 3, []
     while (now := time.perf_counter()) < until:
         page()
         took.append(time.perf_counter() - now)

@@ -165,8 +165,10 @@ def _run(stage: Stage, item: Item) -> Result:
             result.clients[row.name] = row.client
             able.append(row)
     if item.warm and not stage.options.tiny:
+        stage.warming = True
         for contender in able:
             _measure(contender, result, "warm")
+        stage.warming = False
     for number in range(min(stage.options.rounds, item.rounds_max)):
         for contender in able:
             figure = _measure(contender, result, f"round {number + 1}")

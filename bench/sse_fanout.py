@@ -29,7 +29,7 @@ def contenders(stage: Stage, readers: int) -> list[Row]:
                 said,
                 readers=readers,
                 window=16 if readers <= 100 else 8,
-                seconds=stage.options.seconds,
+                seconds=stage.seconds,
             )
             return under_load(server, load)
 

@@ -31,11 +31,6 @@ class Options:
     quick: bool = False
     tiny: bool = False  # that it runs at all; its figures say nothing
 
-    @property
-    def seconds(self) -> float:
-        """How long one measurement lasts."""
-        return 0.2 if self.tiny else 1.0 if self.quick else 3.0
-
 
 class Column(NamedTuple):
     """One number of a measurement: its name in JSON, its heading, how it is written."""
@@ -100,7 +95,15 @@ class Stage:
 
     folder: Path
     options: Options
+    warming: bool = False  # what is measured is thrown away
     _running: dict[str, Process] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """How long one measurement lasts."""
+        if self.options.tiny:
+            return 0.2
+        return 1.0 if self.options.quick or self.warming else 3.0
 
     def server(self, peer: Peer) -> Process:
         if peer.NAME not in self._running:
@@ -165,7 +168,7 @@ def run_load(module: str, **options: object) -> dict[str, Any]:
         cwd=REPOSITORY,
         capture_output=True,
         check=False,
-        timeout=600,
+        timeout=1800,
     )
     if done.returncode != 0:
         raise RuntimeError(f"bench.load.{module}: {done.stderr.decode()[-2000:]}")
