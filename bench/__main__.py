@@ -38,7 +38,7 @@ def main() -> None:
         _write_json(args.json, results, machine, found)
     if args.report:
         page.write(args.report, results, machine, options.rounds)
-    if any(result.rows[0] in result.missing for result in results.values()):
+    if any(result.rows[0] in result.failed for result in results.values()):
         sys.exit(1)
 
 

@@ -34,8 +34,6 @@ def markdown(results: Results, machine: dict[str, Any], rounds: int) -> str:
         image = f"{IMAGES}/{file_of(result)}"
         lines += ["", f"![{result.title}, as bars]({image})", ""]
         lines.append(f"Load average before: {result.load_average:.1f}.")
-        failures = [f"{name}: {why}." for name, why in result.missing.items() if "failed" in why]
-        lines += ["", *failures] if failures else []
     return "\n".join(lines)
 
 
@@ -76,7 +74,8 @@ def _table(result: Result, told: Sequence[Verdict]) -> list[str]:
 def _cells(result: Result, name: str) -> list[str]:
     count = len(result.columns) + result.compares
     if name in result.missing:
-        return [f"missing: {result.missing[name]}".replace("|", "/"), *[""] * (count - 1)]
+        why = " ".join(result.missing[name].split()).replace("|", "/")
+        return [why if name in result.failed else f"missing: {why}", *[""] * (count - 1)]
     numbers = zip(result.columns, result.median(name), strict=True)
     cells = [format(number, column.form) for column, number in numbers]
     if result.compares:

@@ -8,6 +8,8 @@ from typing import Any
 
 from bench.stage import Column
 
+FAILED = "failed: "
+
 
 @dataclass(slots=True)
 class Result:
@@ -35,6 +37,11 @@ class Result:
         """Ours against another's, in the first column: the median of the ratios of the rounds."""
         ours, theirs = self.figures[self.rows[0]], self.figures[name]
         return statistics.median([a[0] / b[0] for a, b in zip(ours, theirs, strict=False) if b[0]])
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Of the missing rows, those that tried."""
+        return {name: why for name, why in self.missing.items() if why.startswith(FAILED)}
 
     @property
     def compares(self) -> bool:

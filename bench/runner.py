@@ -27,7 +27,7 @@ from bench import (
     sse_fanout,
     stalled_readers,
 )
-from bench.result import Result
+from bench.result import FAILED, Result
 from bench.stage import Column, Contender, Missing, Row, Stage, rate
 
 
@@ -185,7 +185,7 @@ def _measure(contender: Contender, result: Result, when: str) -> tuple[float, ..
     try:
         return contender.measure()
     except (RuntimeError, OSError, AssertionError, subprocess.SubprocessError) as error:
-        result.missing[contender.name] = f"failed: {error!s:.200}"
+        result.missing[contender.name] = f"{FAILED}{str(error).strip()[:200]}"
         result.figures.pop(contender.name, None)
         print(f"{contender.name}: {error}", file=sys.stderr, flush=True)
         return ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import statistics
 import time
 from typing import Any
 
@@ -17,10 +18,9 @@ from bench.stage import event_of
 
 STREAM = "flat"
 PRODUCERS = 64
-APPENDS = 3_000
+APPENDS, TIMES = 2_000, 3
 _BATCH = 5_000
 _FILLERS = 4
-_SETTLED_S = 2.0  # longer than it takes until what was filled in is in the files
 
 
 async def flat(args: argparse.Namespace) -> dict[str, Any]:
@@ -65,9 +65,10 @@ async def flat(args: argparse.Namespace) -> dict[str, Any]:
         for size in args.sizes:
             await fill(STREAM, size - held)
             held = size
-            await asyncio.sleep(_SETTLED_S)
-            found.append({**await appends(STREAM), "rss_mb": rss_of("self") / 1e6})
-            held += APPENDS
+            await asyncio.sleep(args.settle)
+            each = [await appends(STREAM) for _ in range(TIMES)]
+            medians = {name: statistics.median(one[name] for one in each) for name in each[0]}
+            found.append({**medians, "rss_mb": rss_of("self") / 1e6})
     return {"sizes": found}
 
 
@@ -75,6 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sizes", type=lambda text: [int(size) for size in text.split(",")])
     parser.add_argument("--warm", type=int, default=200_000)
+    parser.add_argument("--settle", type=float, default=2.0, help="until the files have it all, s")
     parser.add_argument("--folder", required=True)
     print(orjson.dumps(uvloop.run(flat(parser.parse_args()))).decode())
 

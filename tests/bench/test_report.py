@@ -92,7 +92,7 @@ def test_who_is_missing_or_fails_has_a_row_and_the_others_go_on(tmp_path: Path) 
     result = runner._run(Stage(tmp_path, Options(rounds=2)), item)
     text = page.markdown({"k": result}, MACHINE, 2)
     assert "| absent | missing: not installed |" in text
-    assert "| broken | missing: failed: no luck |" in text
+    assert "| broken | failed: no luck |" in text
     assert result.ratio("them") == 2.0
     assert len(result.figures["us"]) == 2
     assert "no luck" in runner.table(result)
