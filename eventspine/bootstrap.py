@@ -263,10 +263,12 @@ async def _open_all(routes: RouteService, actors: RouteActors[StreamHost]) -> No
 
 async def init_root(root: Path) -> list[str]:
     """Write lab settings and explicit lab routes where there are none. Returns what was written."""
-    written = []
-    root.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - once, before anything runs
-    if not (root / SETTINGS_FILE).exists():
-        (root / SETTINGS_FILE).write_text(settings_text(), encoding="utf-8")
+    written, disk = [], Disk()
+    made = disk.make_directories(root)
+    for folder in made:
+        disk.sync_directory(folder.parent)
+    if not disk.exists(root / SETTINGS_FILE):  # durably: a power cut must not change the settings
+        disk.replace_file(root / SETTINGS_FILE, settings_text().encode())
         written.append(str(root / SETTINGS_FILE))
     settings = load_settings(root)
     store = FilesystemRegistryStore(root)
