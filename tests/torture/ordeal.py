@@ -25,9 +25,9 @@ CLEAN, MENDED = 0, 1
 class Ordeal:
     """What the faults of a test work on."""
 
-    def __init__(self, folder: Path, seed: int, report: Report) -> None:
+    def __init__(self, folder: Path, seed: int, report: Report, disk: Path | None) -> None:
         self.rng = random.Random(f"faults {seed}")
-        self.server = Server(folder)
+        self.server = Server(folder, disk)
         self.work = Workload(self.server.url, seed)
         self.report = report
         report.data = self.work.library.name
@@ -62,9 +62,12 @@ class Ordeal:
 
 
 @asynccontextmanager
-async def ordeal(folder: Path, report: Report) -> AsyncIterator[Ordeal]:
-    """Faults happen inside the block, while the workload runs; the judgement is at its end."""
-    it = Ordeal(folder, report.seed, report)
+async def ordeal(folder: Path, report: Report, disk: Path | None = None) -> AsyncIterator[Ordeal]:
+    """Faults happen inside the block, while the workload runs; the judgement is at its end.
+
+    `disk`: where the root is, if not below `folder`.
+    """
+    it = Ordeal(folder, report.seed, report, disk)
     try:
         it.server.init()
         it.server.start()

@@ -24,10 +24,15 @@ class ServerBroken(AssertionError):
 
 
 class Server:
-    """One root, served by one process after another on the same port."""
+    """One root, served by one process after another on the same port.
 
-    def __init__(self, folder: Path) -> None:
-        self.root = folder / "root"
+    Args:
+        folder: for what the server prints, and for the root.
+        disk: a folder for the root elsewhere, on a disk that is going to fail.
+    """
+
+    def __init__(self, folder: Path, disk: Path | None = None) -> None:
+        self.root = (disk or folder) / "root"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.starts = 0
