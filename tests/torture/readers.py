@@ -51,6 +51,11 @@ class RawReader:
         self.ends: list[dict[str, Any]] = []  # what the server said when it went away
         self.retry_ms: int | None = None
 
+    @property
+    def last(self) -> int:
+        """The last sequence it has seen."""
+        return self._position.last
+
     async def follow(self, http: httpx.AsyncClient) -> None:
         while not await self._connected(http):  # noqa: ASYNC110
             await anyio.sleep(0.02)  # the pause of a client that comes back

@@ -1,0 +1,94 @@
+"""A disk that fails a write or a sync, under a real server: what it answers, and how it comes back.
+
+strace makes one call of the server fail with EIO: the durable write to the log (pwritev2), a sync
+of a new log segment or a folder (fsync), or the sync of a stream's file (fdatasync). What was on its
+way then is not acknowledged; the store is opened anew, in the same process; readers stay connected.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.faults.injecting import injected
+from tests.faults.serving import Served, served
+from tests.faults.volume import missing_for
+from tests.torture.report import Report
+from tests.torture.test_sigkill import ROUNDS, SEED, report_of
+
+CALLS = ("pwritev2", "fsync", "fdatasync")
+SERVERS = 4
+QUIET_S = 5.2  # a store that was well for 5 s starts anew with the shortest pause
+BACK_S_MAX = 5.0
+TRIES_MAX = 200
+
+pytestmark = [pytest.mark.torture, pytest.mark.root, pytest.mark.timeout(240 + 20 * ROUNDS)]
+
+
+@pytest.fixture(autouse=True)
+def _patience() -> None:
+    """These take longer than the time after which pytest shows what every thread is doing."""
+    faulthandler.cancel_dump_traceback_later()
+    missing = missing_for("strace")
+    if missing:
+        pytest.skip(missing)
+
+
+def test_an_error_of_the_disk_acknowledges_nothing_and_needs_no_restart(tmp_path: Path) -> None:
+    report = report_of("eio")
+    back_s: list[float] = []
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            for number in range(SERVERS):
+                folder = tmp_path / str(number)
+                folder.mkdir()
+                rounds = range(number, ROUNDS, SERVERS)
+                group.start_soon(_suffer, folder, report, rounds, back_s)
+
+    anyio.run(main)
+    report.figures["seconds until the append was stored, at most"] = round(max(back_s), 2)
+    report.write()
+    print(report.as_markdown())
+    assert len(back_s) == ROUNDS
+
+
+async def _suffer(folder: Path, report: Report, rounds: range, back_s: list[float]) -> None:
+    async with served(folder, report) as it, anyio.create_task_group() as readers:
+        await it.send_until_stored("quiet", it.event("quiet", 10), 5)
+        await it.send_until_stored("s0", it.event("s0", 10), 5)
+        reader = it.follow("s0")
+        readers.start_soon(reader.follow, it.http)
+        for number in rounds:
+            call = CALLS[number % len(CALLS)]
+            with injected(it.server.pid, call, "error=EIO:when=1", folder / "trace") as fault:
+                async with anyio.create_task_group() as watching:
+                    watching.start_soon(fault.let_go_once_happened)
+                    refused = await _until_refused(it, f"s{number % 2}")
+                    assert fault.happened
+            report.fault(f"EIO at {call}")
+            back_s.append(await it.send_until_stored(*refused, BACK_S_MAX))
+            assert await it.read("quiet", "pages of another stream") == 1
+            await it.read(refused[0], "pages")
+            await anyio.sleep(QUIET_S)
+        last = it.history["s0"].acknowledged[-1][1]
+        with anyio.fail_after(10):
+            while reader.last < last:  # noqa: ASYNC110
+                await anyio.sleep(0.005)
+        assert reader.connections == 1, f"the reader was sent away: {reader.ends}"
+        readers.cancel_scope.cancel()
+
+
+async def _until_refused(it: Served, stream_id: str) -> tuple[str, dict[str, object]]:
+    """Append until an answer is no acknowledgement; the event it was for."""
+    for _ in range(TRIES_MAX):
+        event = it.event(stream_id, 8000)
+        answer = await it.send(stream_id, event)
+        if answer.status_code not in (200, 201):
+            assert answer.status_code == 503, answer.text
+            assert answer.json()["code"] in ("outcome_unknown", "store_unavailable"), answer.text
+            return stream_id, event
+    raise AssertionError(f"seed {SEED}: no append failed")
