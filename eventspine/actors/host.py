@@ -21,8 +21,9 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from eventspine.actors.append import NOTHING, Decision, Known, Stamp, decide, line_of
+from eventspine.actors.audience import Reader, Soon
 from eventspine.actors.lookup import known_events, needs_lookup
-from eventspine.actors.stream import Commit, Reader, StreamActor, check_mode
+from eventspine.actors.stream import Commit, StreamActor, check_mode
 from eventspine.actors.told import Done, Told
 from eventspine.contracts.answers import Appended, Head
 from eventspine.contracts.cursor import Cursor
@@ -32,7 +33,7 @@ from eventspine.contracts.stores import CommitKind, EventStreamStore
 from eventspine.contracts.wire import Draft, Instant
 from eventspine.runtime.directory import Directory
 from eventspine.runtime.limits import DirectoryLimits
-from eventspine.runtime.ticket import Ticket, ticket_factory
+from eventspine.runtime.ticket import Ticket, soon_caller, ticket_factory
 from eventspine.runtime.writer import Writer
 
 HEARTBEAT_SLICES = 8
@@ -57,6 +58,7 @@ class StreamHost:
         self.store: EventStreamStore | None = None
         self.writer: Writer[Commit] | None = None
         self.new_ticket: Callable[[], Ticket[Any]] = ticket_factory()
+        self.soon: Soon = soon_caller()
         self.draining = False
         self.readers: set[Reader] = set()
         self.long_polls = 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import anyio
 
+from eventspine.actors.audience import Reader
 from eventspine.actors.lookup import LATEST, gone, position
-from eventspine.actors.stream import Reader, StreamActor, check_mode
+from eventspine.actors.stream import StreamActor, check_mode
 from eventspine.actors.view import HostView
 from eventspine.contracts.answers import Page
 from eventspine.contracts.cursor import Cursor
@@ -77,7 +78,7 @@ async def read_lines(host: HostView, actor: StreamActor, after: int, limit: int)
 async def _wait_beyond(host: HostView, actor: StreamActor, sequence: int, wait_s: float) -> None:
     """Wait until something is after `sequence` or the stream ends, at most `wait_s` seconds."""
     epoch, reader = actor.epoch, Reader()
-    actor.join(reader)
+    actor.join(reader, host.soon)
     host.readers.add(reader)
     host.long_polls += 1
     try:

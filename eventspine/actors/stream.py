@@ -1,6 +1,6 @@
 """StreamActor: the one owner of a stream. It numbers events, knows the head, wakes the readers.
 
-Job: the state of a cell. Between two turns it holds a few integers; a tail of lines only while
+Job: the state of a cell. Between two turns it holds a few integers; an Audience only while
 somebody reads live, an id index only while somebody appends with own ids.
 Rules:
 - `sequence` is what is decided, `committed` what is durable. Readers see up to `committed`.
@@ -14,31 +14,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from eventspine.actors.append import Position
-from eventspine.contracts.answers import Appended, EndReason, TailSlice
+from eventspine.actors.audience import Audience, Reader, Soon
+from eventspine.contracts.answers import Appended, EndReason
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import ScopeMismatch
 from eventspine.contracts.stores import CommitKind, EventIds, StreamCommit, StreamHead
 from eventspine.runtime.ticket import Ticket
 
-TAIL_LINES_MAX = 1024
-TAIL_BYTES_MAX = 1024 * 1024
-SLICES_KEPT = 4
 EVENTS = CommitKind.EVENTS
-
-
-class Reader:
-    """One live reader as its stream sees it: somebody to wake."""
-
-    __slots__ = ("ticket",)
-
-    def __init__(self) -> None:
-        self.ticket: Ticket[bool] | None = None
-
-    def wake(self, news: bool = True) -> None:
-        """Let it run: with news, or (False) because a heartbeat is due."""
-        ticket, self.ticket = self.ticket, None
-        if ticket is not None and not ticket.done():
-            ticket.set_result(news)
 
 
 class Commit(StreamCommit):
@@ -100,7 +83,7 @@ class Commit(StreamCommit):
 
 class StreamActor:
     __slots__ = (
-        "_slices",
+        "audience",
         "closed",
         "committed",
         "epoch",
@@ -109,11 +92,7 @@ class StreamActor:
         "key",
         "mode",
         "pending",
-        "readers",
         "sequence",
-        "tail",
-        "tail_bytes",
-        "tail_first",
     )
 
     def __init__(self, key: str, head: StreamHead) -> None:
@@ -125,10 +104,7 @@ class StreamActor:
         self.gone: EndReason | None = None
         self.ids: EventIds | None = None
         self.pending: list[Commit] | None = None
-        self.readers: list[Reader] | None = None
-        self.tail: list[bytes] | None = None
-        self.tail_first = self.tail_bytes = 0
-        self._slices: dict[int, TailSlice] | None = None
+        self.audience: Audience | None = None
 
     # --- what it stands at ---
 
@@ -146,7 +122,7 @@ class StreamActor:
 
     def may_rest(self) -> bool:
         """Whether the cell can be passivated now: nothing under way, nobody listening."""
-        return not self.pending and not self.readers
+        return not self.pending and self.audience is None
 
     # --- appends ---
 
@@ -179,14 +155,13 @@ class StreamActor:
             return
         if commit.kind is not EVENTS:
             self._apply(commit)
+            self.wake_readers()
         else:
             self.committed = commit.last
-            if self.readers:
-                self._remember(commit.lines, commit.first_sequence)
+            if self.audience is not None:
+                self.audience.tell(commit.lines, commit.first_sequence)
             if self.ids is not None:
                 self.ids.committed(commit.last)
-        if self.readers:
-            self.wake_readers()
 
     def _apply(self, commit: Commit) -> None:
         if commit.kind is CommitKind.CLOSE:
@@ -196,7 +171,8 @@ class StreamActor:
         self.sequence = self.committed = 0
         self.closed = False
         self.mode = None
-        self.forget_tail()
+        if self.audience is not None:
+            self.audience.forget(self.epoch)
         if self.ids is not None:
             self.ids.close()
             self.ids = None
@@ -208,70 +184,23 @@ class StreamActor:
                 return commit.lines[sequence - commit.first_sequence], commit
         return None
 
-    # --- the shared tail ---
-
-    def _remember(self, lines: Sequence[bytes], first: int) -> None:
-        if self.tail is None or self.tail_first + len(self.tail) != first:
-            self.tail, self.tail_first, self.tail_bytes = [], first, 0
-        self.tail.extend(lines)
-        self.tail_bytes += sum(map(len, lines))
-        if len(self.tail) > 2 * TAIL_LINES_MAX or self.tail_bytes > 2 * TAIL_BYTES_MAX:
-            self._trim()
-
-    def _trim(self) -> None:
-        """Cut the tail in half when it is twice as long as it should be: each line moves once."""
-        tail = self.tail
-        if tail is None:
-            return
-        drop = max(len(tail) - TAIL_LINES_MAX, 0)
-        kept = sum(map(len, tail[drop:]))
-        while kept > TAIL_BYTES_MAX and drop < len(tail) - 1:
-            kept -= len(tail[drop])
-            drop += 1
-        del tail[:drop]
-        self.tail_first += drop
-        self.tail_bytes = kept
-
-    def forget_tail(self) -> None:
-        self.tail = self._slices = None
-        self.tail_first = self.tail_bytes = 0
-
-    def slice_after(self, sequence: int) -> TailSlice | None:
-        """Everything durable after `sequence`, from the tail; None when the tail starts later.
-
-        Readers at the same position get the same slice, so it is encoded once.
-        """
-        tail = self.tail
-        if tail is None or sequence + 1 < self.tail_first or sequence >= self.committed:
-            return None
-        slices = self._slices
-        if slices is None:
-            slices = self._slices = {}
-        known = slices.get(sequence)
-        if known is None or known.last != self.committed:
-            if len(slices) >= SLICES_KEPT:
-                del slices[next(iter(slices))]
-            lines = tail[sequence + 1 - self.tail_first :]
-            known = slices[sequence] = TailSlice(self.epoch, sequence + 1, lines)
-        return known
-
     # --- readers ---
 
-    def join(self, reader: Reader) -> None:
-        if self.readers is None:
-            self.readers = []
-        self.readers.append(reader)
+    def join(self, reader: Reader, soon: Soon) -> None:
+        """`soon` runs a function on this loop after what is ready now."""
+        if self.audience is None:
+            self.audience = Audience(self.epoch, soon)
+        self.audience.join(reader)
 
     def leave(self, reader: Reader) -> None:
-        if self.readers and reader in self.readers:
-            self.readers.remove(reader)
-        if not self.readers:
-            self.readers = None
-            self.forget_tail()
+        if self.audience is not None:
+            self.audience.leave(reader)
+            if not self.audience:
+                self.audience = None
 
     def wake_readers(self) -> None:
-        for reader in self.readers or ():
-            reader.wake()
+        if self.audience is not None:
+            self.audience.wake()
 
     def abandon(self, reason: EndReason) -> None:
         """The cell is forgotten: readers find its successor, or end."""

@@ -2,7 +2,8 @@
 
 Pull by cursor (DESIGN decision 9): a subscription holds a position and no queue. It wakes up, takes
 what is durable after its position, from the stream's shared tail or from the store when it is
-behind, and moves on. A reader that stands still costs a position. When the backend is opened anew,
+behind, and moves on. A reader that stands still costs a position. One that waits at the end and has
+a sink is moved on by the stream's Audience instead, and sleeps. When the backend is opened anew,
 it finds the new owner of its stream and goes on where it was.
 """
 
@@ -13,8 +14,9 @@ from types import TracebackType
 
 import anyio
 
+from eventspine.actors.audience import Reader, Sink
 from eventspine.actors.page import read_lines
-from eventspine.actors.stream import Reader, StreamActor, check_mode
+from eventspine.actors.stream import StreamActor, check_mode
 from eventspine.actors.view import HostView
 from eventspine.contracts.answers import EndReason, TailSlice
 from eventspine.contracts.cursor import Cursor
@@ -36,15 +38,22 @@ class Subscription:
         self._actor = actor
         self._mode = mode
         self._epoch = actor.epoch
-        self._sequence = sequence
-        self._reader = Reader()
-        actor.join(self._reader)
+        self._reader = Reader(sequence)
+        actor.join(self._reader, host.soon)
         host.readers.add(self._reader)
 
     @property
     def cursor(self) -> Cursor:
         """The position of the last event delivered."""
-        return Cursor(self._epoch, self._sequence)
+        return Cursor(self._epoch, self._reader.sequence)
+
+    def push_into(self, sink: Sink) -> None:
+        """Hand what is new to `sink` while `next` waits, instead of waking it.
+
+        `next` answers when the sink refuses a slice, when a heartbeat is due and at the end, and
+        goes on after whatever the sink has taken.
+        """
+        self._reader.sink = sink
 
     async def next(self) -> TailSlice | None:
         """The next events, or None when a heartbeat is due.
@@ -59,7 +68,7 @@ class Subscription:
             actor = self._actor
             if self._has_ended(actor):
                 break
-            if self._sequence < actor.committed:
+            if self._reader.sequence < actor.committed:
                 try:
                     return await self._take(actor)
                 except CursorGone:
@@ -77,18 +86,19 @@ class Subscription:
             self.ended = "draining"
         elif actor.epoch != self._epoch:
             self.ended = "deleted"
-        elif actor.closed and self._sequence >= actor.committed:
+        elif actor.closed and self._reader.sequence >= actor.committed:
             self.ended = "closed"
         return self.ended is not None
 
     async def _take(self, actor: StreamActor) -> TailSlice | None:
-        piece = actor.slice_after(self._sequence)
+        reader, audience = self._reader, actor.audience
+        piece = None if audience is None else audience.slice_after(reader.sequence)
         if piece is None:
-            lines = await read_lines(self._host, actor, self._sequence, HISTORY_EVENTS)
+            lines = await read_lines(self._host, actor, reader.sequence, HISTORY_EVENTS)
             if not lines:
                 return None  # its end is committed, and about to be told
-            piece = TailSlice(self._epoch, self._sequence + 1, lines)
-        self._sequence = piece.last
+            piece = TailSlice(self._epoch, reader.sequence + 1, lines)
+        reader.sequence = piece.last
         return piece
 
     async def _find_successor(self) -> bool:
@@ -102,7 +112,7 @@ class Subscription:
         except (StoreUnavailable, Draining):
             await anyio.sleep(random.uniform(*REOPEN_WAIT_S))
             return False
-        actor.join(self._reader)
+        actor.join(self._reader, self._host.soon)
         self._actor = actor
         return True
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from eventspine.actors.stream import Reader, StreamActor
+from eventspine.actors.audience import Reader, Soon
+from eventspine.actors.stream import StreamActor
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.stores import EventStreamStore
 from eventspine.runtime.directory import Directory
@@ -17,6 +18,7 @@ class HostView(Protocol):
 
     limits: Limits
     new_ticket: Callable[[], Ticket[Any]]
+    soon: Soon
     readers: set[Reader]
     long_polls: int
     draining: bool

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 from uvicorn.config import Config
@@ -26,6 +27,7 @@ from uvicorn.server import ServerState
 
 from eventspine.api.answer import Answer
 from eventspine.api.context import new_request_id
+from eventspine.api.direct import WIRE, wire_of
 from eventspine.api.guard import SAME_ORIGIN, STANDARD_HEADERS
 from eventspine.api.problem import problem
 from eventspine.api.refusals import HeadersTooLarge, RequestTimeout, TooManyConnections
@@ -131,8 +133,10 @@ class EdgeProtocol(HttpToolsProtocol):
             return
         self._in_headers, self._in_body = False, True
         self._stop_watching()  # a body has its own clock
-        self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]
+        extensions: dict[str, Any] = {ABORT: self.transport.abort}
+        self.scope["extensions"] = extensions
         super().on_headers_complete()
+        extensions[WIRE] = partial(wire_of, self.cycle)
         self.headers = []  # for trailer fields; the request keeps the list it was checked with
 
     def on_body(self, body: bytes) -> None:

@@ -18,6 +18,12 @@ from eventspine.runtime.tree import SupervisorTree
 from eventspine.services.sender import Sender
 
 
+class Sink(Protocol):
+    """Takes a slice at once, or answers False: then the reader is woken and pulls."""
+
+    def take(self, piece: TailSlice) -> bool: ...
+
+
 class Subscription(Protocol):
     """A reader of one stream. `next` answers None when a heartbeat is due."""
 
@@ -25,6 +31,7 @@ class Subscription(Protocol):
     def ended(self) -> EndReason | None: ...
     @property
     def cursor(self) -> Cursor: ...
+    def push_into(self, sink: Sink) -> None: ...
     async def next(self) -> TailSlice | None: ...
     async def aclose(self) -> None: ...
 

@@ -64,6 +64,14 @@ def slice_frames(piece: TailSlice) -> bytes:
     return piece.frames
 
 
+def slice_block(piece: TailSlice) -> bytes:
+    """The same as one chunk of an HTTP/1.1 body (RFC 9112 section 7.1), shared too."""
+    if piece.block is None:
+        frames = piece.frames or encoded(piece.epoch, piece.first, piece.lines)
+        piece.block = b"%x\r\n%b\r\n" % (len(frames), frames)
+    return piece.block
+
+
 def encoded(epoch: int, first: int, lines: Sequence[bytes]) -> bytes:
     opening = b"id: %016d_" % epoch
     return b"".join(

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from eventspine.api import sse
 from eventspine.api.answer import Header
 from eventspine.api.call import Call
+from eventspine.api.direct import wire_for
 from eventspine.api.presence import while_connected
 from eventspine.api.problem import public_detail
 from eventspine.api.refusals import ClientGone
@@ -138,7 +139,8 @@ class StreamTail:
             return
         try:
             preface = b"" if gone is None else self._gap(gone, subscription)
-            await carry(self._call, receive, _Reader(self._spine, subscription, send, preface))
+            reader = _Reader(self._spine, self._call, subscription, send, preface)
+            await carry(self._call, receive, reader)
         finally:
             await subscription.aclose()
 
@@ -152,15 +154,23 @@ class StreamTail:
 
 class _Reader:
     def __init__(
-        self, spine: SpineService, subscription: Subscription, send: Send, preface: bytes
+        self,
+        spine: SpineService,
+        call: Call,
+        subscription: Subscription,
+        send: Send,
+        preface: bytes,
     ) -> None:
         self._subscription, self._send, self._preface = subscription, send, preface
-        self._limits = spine.settings.limits
+        self._call, self._settings = call, spine.settings
 
     async def run(self, scope: anyio.CancelScope) -> None:
-        patience = Patience(scope, self._limits)
+        patience = Patience(scope, self._settings.limits)
         patience.renew()
         await start(self._send, self._preface)
+        wire = wire_for(self._call, self._settings.http)
+        if wire is not None:
+            self._subscription.push_into(wire)
         last = await self._slices(patience)
         await self._send({"type": "http.response.body", "body": last})
 

@@ -70,13 +70,15 @@ class Page:
 class TailSlice:
     """Stored events `first` … `first + len(lines) - 1` of one stream, shared by all its readers.
 
-    `frames` is a place for one encoding of the slice, made by whoever sends it first.
+    `frames` and `block` are places for its encodings (bare, and as a piece of a chunked HTTP body),
+    each made by whoever sends it first.
     """
 
     epoch: int
     first: int
     lines: Sequence[bytes]
     frames: bytes | None = None
+    block: bytes | None = None
 
     @property
     def last(self) -> int:

@@ -33,6 +33,9 @@ class HttpSettings(BaseModel):
     )
     demo: bool = Field(False, description="Serve /demo.")
     append_lane: bool = Field(True, description="Plain appends take a shorter way; same answers.")
+    direct_delivery: bool = Field(
+        True, description="Write to waiting SSE readers without waking their tasks."
+    )
 
 
 class StorageSettings(BaseModel):
