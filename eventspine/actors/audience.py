@@ -7,8 +7,10 @@ Rules:
 - A reader that waits and has a sink is served on the spot and its task sleeps on. One without a
   sink, or whose sink does not take the slice, is woken and goes on by itself: it reads from the
   tail, or from the store when it is behind. Nobody has a queue here.
-- A pass serves `READERS_A_PASS` readers and lets the loop run before the next, so that appends are
-  not held up by an audience of thousands.
+- A round visits everybody, in passes of `READERS_A_PASS` readers with the loop running between, so
+  that appends are not held up by an audience of thousands. After a round comes a short rest, a part
+  of the time the round took: the appends that were waiting get through and share the next round. A
+  stream with few readers or few events never notices.
 Refused: a wake-up per reader and event. Waking a task, its scope and its `send` cost 13 µs a
 delivery; a write from the pass costs a few for everything it carries (docs/PERFORMANCE.md).
 """
@@ -16,6 +18,7 @@ delivery; a write from the pass costs a few for everything it carries (docs/PERF
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -27,9 +30,11 @@ log = logging.getLogger("eventspine.actors")
 TAIL_LINES_MAX = 1024
 TAIL_BYTES_MAX = 1024 * 1024
 SLICES_KEPT = 4
-READERS_A_PASS = 256
+READERS_A_PASS = 128  # about a millisecond of writes
+REST = 0.25  # of the time a round took
+REST_S_MAX = 0.005
 
-Soon = Callable[[Callable[[], object]], object]
+Later = Callable[[float, Callable[[], object]], object]  # runtime/ticket.py, later_caller
 
 
 class Sink(Protocol):
@@ -61,25 +66,28 @@ class Audience:
     """There is one while a stream has readers; so a stream nobody listens to keeps no tail."""
 
     __slots__ = (
+        "_began_at",
         "_bytes",
         "_end",
         "_epoch",
         "_first",
+        "_free_at",
+        "_later",
         "_passing",
         "_readers",
         "_round",
         "_round_end",
         "_slices",
-        "_soon",
         "_tail",
     )
 
-    def __init__(self, epoch: int, soon: Soon) -> None:
-        self._soon = soon
+    def __init__(self, epoch: int, later: Later) -> None:
+        self._later = later
         self._readers: dict[Reader, None] = {}
         self._round: list[Reader] = []
         self._round_end = 0
         self._passing = False
+        self._began_at = self._free_at = 0.0
         self.forget(epoch)
 
     def __len__(self) -> int:
@@ -116,7 +124,7 @@ class Audience:
             self._trim()
         if not self._passing:
             self._passing = True
-            self._soon(self._pass)
+            self._begin()
 
     def _trim(self) -> None:
         """Cut the tail in half when it is twice as long as it should be: each line moves once."""
@@ -149,17 +157,26 @@ class Audience:
 
     # --- the pass ---
 
+    def _begin(self) -> None:
+        """A round: at once, or when the rest after the last one is over."""
+        self._later(max(self._free_at - time.monotonic(), 0.0), self._pass)
+
     def _pass(self) -> None:
         """Serve the next readers of this round; begin another round if there was news meanwhile."""
         if not self._round:
             self._round = list(self._readers)
             self._round.reverse()  # they are taken from the end
-            self._round_end = self._end
+            self._round_end, self._began_at = self._end, time.monotonic()
         now = self._round[-READERS_A_PASS:]
         del self._round[-READERS_A_PASS:]
         self._serve(now)
-        if self._round or self._round_end != self._end:
-            self._soon(self._pass)
+        if self._round:
+            self._later(0.0, self._pass)
+            return
+        over_at = time.monotonic()
+        self._free_at = over_at + min((over_at - self._began_at) * REST, REST_S_MAX)
+        if self._round_end != self._end:
+            self._begin()
         else:
             self._passing = False
 

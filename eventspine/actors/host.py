@@ -21,7 +21,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from eventspine.actors.append import NOTHING, Decision, Known, Stamp, decide, line_of
-from eventspine.actors.audience import Reader, Soon
+from eventspine.actors.audience import Later, Reader
 from eventspine.actors.lookup import known_events, needs_lookup
 from eventspine.actors.stream import Commit, StreamActor, check_mode
 from eventspine.actors.told import Done, Told
@@ -33,7 +33,7 @@ from eventspine.contracts.stores import CommitKind, EventStreamStore
 from eventspine.contracts.wire import Draft, Instant
 from eventspine.runtime.directory import Directory
 from eventspine.runtime.limits import DirectoryLimits
-from eventspine.runtime.ticket import Ticket, soon_caller, ticket_factory
+from eventspine.runtime.ticket import Ticket, later_caller, ticket_factory
 from eventspine.runtime.writer import Writer
 
 HEARTBEAT_SLICES = 8
@@ -58,7 +58,7 @@ class StreamHost:
         self.store: EventStreamStore | None = None
         self.writer: Writer[Commit] | None = None
         self.new_ticket: Callable[[], Ticket[Any]] = ticket_factory()
-        self.soon: Soon = soon_caller()
+        self.later: Later = later_caller()
         self.draining = False
         self.readers: set[Reader] = set()
         self.long_polls = 0

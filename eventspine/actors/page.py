@@ -78,7 +78,7 @@ async def read_lines(host: HostView, actor: StreamActor, after: int, limit: int)
 async def _wait_beyond(host: HostView, actor: StreamActor, sequence: int, wait_s: float) -> None:
     """Wait until something is after `sequence` or the stream ends, at most `wait_s` seconds."""
     epoch, reader = actor.epoch, Reader()
-    actor.join(reader, host.soon)
+    actor.join(reader, host.later)
     host.readers.add(reader)
     host.long_polls += 1
     try:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from eventspine.actors.append import Position
-from eventspine.actors.audience import Audience, Reader, Soon
+from eventspine.actors.audience import Audience, Later, Reader
 from eventspine.contracts.answers import Appended, EndReason
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import ScopeMismatch
@@ -186,10 +186,9 @@ class StreamActor:
 
     # --- readers ---
 
-    def join(self, reader: Reader, soon: Soon) -> None:
-        """`soon` runs a function on this loop after what is ready now."""
+    def join(self, reader: Reader, later: Later) -> None:
         if self.audience is None:
-            self.audience = Audience(self.epoch, soon)
+            self.audience = Audience(self.epoch, later)
         self.audience.join(reader)
 
     def leave(self, reader: Reader) -> None:

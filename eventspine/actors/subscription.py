@@ -39,7 +39,7 @@ class Subscription:
         self._mode = mode
         self._epoch = actor.epoch
         self._reader = Reader(sequence)
-        actor.join(self._reader, host.soon)
+        actor.join(self._reader, host.later)
         host.readers.add(self._reader)
 
     @property
@@ -112,7 +112,7 @@ class Subscription:
         except (StoreUnavailable, Draining):
             await anyio.sleep(random.uniform(*REOPEN_WAIT_S))
             return False
-        actor.join(self._reader, self._host.soon)
+        actor.join(self._reader, self._host.later)
         self._actor = actor
         return True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from eventspine.actors.audience import Reader, Soon
+from eventspine.actors.audience import Later, Reader
 from eventspine.actors.stream import StreamActor
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.stores import EventStreamStore
@@ -18,7 +18,7 @@ class HostView(Protocol):
 
     limits: Limits
     new_ticket: Callable[[], Ticket[Any]]
-    soon: Soon
+    later: Later
     readers: set[Reader]
     long_polls: int
     draining: bool

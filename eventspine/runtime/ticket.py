@@ -98,3 +98,18 @@ def soon_caller() -> Callable[[Callable[[], object]], object]:
     import asyncio
 
     return asyncio.get_running_loop().call_soon
+
+
+def later_caller() -> Callable[[float, Callable[[], object]], object]:
+    """A function that runs another one on this loop some seconds later; 0: after what is ready.
+
+    Same thread only. trio has no timers outside of tasks: there it is as if 0 were asked for.
+    """
+    if sniffio.current_async_library() == "trio":
+        from trio.lowlevel import current_trio_token
+
+        run_soon = current_trio_token().run_sync_soon
+        return lambda _, function: run_soon(function)
+    import asyncio
+
+    return asyncio.get_running_loop().call_later
