@@ -20,12 +20,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="module")
+def direct_delivery() -> bool:
+    """How readers are served; test_tail_http.py overrides it with both ways."""
+    return True
+
+
+@pytest.fixture(scope="module")
 def served(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, direct_delivery: bool
 ) -> Iterator[Served]:
     """One instance for the tests of a module; each uses its own streams."""
-    lane = getattr(request, "param", True)
-    http = HttpSettings(cors_origins=("https://app.example",), append_lane=lane)
+    http = HttpSettings(
+        cors_origins=("https://app.example",),
+        append_lane=getattr(request, "param", True),
+        direct_delivery=direct_delivery,
+    )
     settings = settings_of(http=http, heartbeat_s=0.2, body_bytes_max=64 * 1024)
     with Served(tmp_path_factory.mktemp("root"), settings) as server:
         yield server
@@ -38,11 +47,12 @@ def client(served: Served) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
+def serve(tmp_path: Path, direct_delivery: bool) -> Iterator[Serve]:
     """Servers with settings of their own: `serve(header_s_max=0.2)`."""
     with ExitStack() as stack:
 
         def start(settings: Settings | None = None, **limits: Any) -> Served:
+            limits.setdefault("direct_delivery", direct_delivery)
             return stack.enter_context(Served(tmp_path, settings or settings_of(**limits)))
 
         yield start

@@ -30,9 +30,14 @@ WAIT_S = 10.0
 
 
 def settings_of(
-    *, lab: LabSettings | None = LAB, http: HttpSettings | None = None, **limits: Any
+    *,
+    lab: LabSettings | None = LAB,
+    http: HttpSettings | None = None,
+    direct_delivery: bool = True,
+    **limits: Any,
 ) -> Settings:
-    return Settings(lab=lab, http=http or HttpSettings(), limits=Limits(**limits))
+    http = http or HttpSettings(direct_delivery=direct_delivery)
+    return Settings(lab=lab, http=http, limits=Limits(**limits))
 
 
 class Served:

@@ -8,9 +8,16 @@ import httpx
 import pytest
 from httpx_sse import connect_sse
 
-from tests.api.serving import Serve, Served, append, events, readers, settings_of, tail
+from tests.api.serving import Serve, Served, append, events, readers, tail
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["direct", "asgi"])
+def direct_delivery(request: pytest.FixtureRequest) -> bool:
+    """Every test of this module holds whether events go past the reader's task or through it."""
+    way: bool = request.param
+    return way
 
 
 def at(sequence: int) -> str:
@@ -162,10 +169,9 @@ def test_a_reader_too_many_is_told_in_the_stream(serve: Serve) -> None:
 
 
 def test_a_reader_that_takes_nothing_is_sent_away(serve: Serve) -> None:
-    settings = settings_of(
+    server = serve(
         reader_stall_s_max=0.3, heartbeat_s=0.1, reader_lag_bytes_max=1024, drain_s_max=1.0
     )
-    server = serve(settings)
     with server.client() as own:
         big = {"event_type": "t", "payload": {"text": "x" * 900_000}}
         for _ in range(20):
