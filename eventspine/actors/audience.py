@@ -30,6 +30,7 @@ log = logging.getLogger("eventspine.actors")
 TAIL_LINES_MAX = 1024
 TAIL_BYTES_MAX = 1024 * 1024
 SLICES_KEPT = 4
+SLICE_BYTES_MAX = 64 * 1024  # what a reader that stalls holds besides its socket's buffer
 READERS_A_PASS = 128  # about a millisecond of writes
 REST = 0.25  # of the time a round took
 REST_S_MAX = 0.005
@@ -139,21 +140,34 @@ class Audience:
         self._bytes = kept
 
     def slice_after(self, sequence: int) -> TailSlice | None:
-        """Everything durable after `sequence`, from the tail; None when the tail starts later.
+        """What is durable after `sequence`, from the tail; None when the tail starts later.
 
-        Readers at the same position get the same slice, so it is encoded once.
+        At most `SLICE_BYTES_MAX` and one event. Readers at the same position get the same slice, so
+        it is encoded once.
         """
         if sequence + 1 < self._first or sequence >= self._end:
             return None
-        slices = self._slices
-        known = slices.get(sequence)
-        if known is None or known.last != self._end:
-            slices.pop(sequence, None)
-            if len(slices) >= SLICES_KEPT:
-                del slices[next(iter(slices))]
-            lines = self._tail[sequence + 1 - self._first :]
-            known = slices[sequence] = TailSlice(self._epoch, sequence + 1, lines)
+        known = self._slices.get(sequence)
+        if known is None or (known.last != self._end and not self._full(known)):
+            known = TailSlice(self._epoch, sequence + 1, self._lines_after(sequence))
+            self._slices.pop(sequence, None)
+            if len(self._slices) >= SLICES_KEPT:
+                del self._slices[next(iter(self._slices))]
+            self._slices[sequence] = known
         return known
+
+    def _lines_after(self, sequence: int) -> list[bytes]:
+        lines = self._tail[sequence + 1 - self._first :]
+        size = 0
+        for count, line in enumerate(lines, 1):
+            size += len(line)
+            if size >= SLICE_BYTES_MAX:
+                return lines[:count]
+        return lines
+
+    @staticmethod
+    def _full(piece: TailSlice) -> bool:
+        return sum(map(len, piece.lines)) >= SLICE_BYTES_MAX
 
     # --- the pass ---
 
@@ -181,24 +195,23 @@ class Audience:
             self._passing = False
 
     def _serve(self, readers: list[Reader]) -> None:
-        end, at, piece = self._end, -1, None
         for reader in reversed(readers):
-            ticket = reader.ticket
-            if ticket is None or ticket.done() or reader.sequence >= end:
+            ticket, sink = reader.ticket, reader.sink
+            if ticket is None or ticket.done() or reader.sequence >= self._end:
                 continue  # it is running by itself, has left, or has everything
-            sink = reader.sink
-            if sink is None:
+            if sink is None or not self._push(reader, sink):
                 reader.wake()
-                continue
-            if reader.sequence != at:
-                at = reader.sequence
-                piece = self.slice_after(at)
+
+    def _push(self, reader: Reader, sink: Sink) -> bool:
+        """Whether the sink took everything there is."""
+        while reader.sequence < self._end:
+            piece = self.slice_after(reader.sequence)
             try:
-                taken = piece is not None and sink.take(piece)
+                if piece is None or not sink.take(piece):
+                    return False
             except Exception:
                 log.exception("a sink failed; its reader pulls from now on")
-                reader.sink, taken = None, False
-            if taken:
-                reader.sequence = end
-            else:
-                reader.wake()
+                reader.sink = None
+                return False
+            reader.sequence = piece.last
+        return True

@@ -60,13 +60,15 @@ def _page(actor: StreamActor, lines: list[bytes], first: int) -> Page:
     return Page(lines, first, end, actor.head, actor.earliest, actor.closed)
 
 
-async def read_lines(host: HostView, actor: StreamActor, after: int, limit: int) -> list[bytes]:
-    """Durable lines after a sequence, at most `limit` of them and `page_bytes_max` bytes."""
+async def read_lines(
+    host: HostView, actor: StreamActor, after: int, limit: int, bytes_max: int | None = None
+) -> list[bytes]:
+    """Durable lines after a sequence: at most `limit`, and `bytes_max` or `page_bytes_max`."""
     count = min(limit, actor.committed - after)
     if count <= 0:
         return []
     store, epoch = host.open_store(), actor.epoch
-    room = host.limits.page_bytes_max
+    room = host.limits.page_bytes_max if bytes_max is None else bytes_max
     lines = store.read_nowait(actor.key, after + 1, count, room)
     if lines is None:
         lines = await store.read(actor.key, after + 1, count, room)

@@ -23,6 +23,7 @@ from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import CursorGone, Draining, StoreUnavailable
 
 HISTORY_EVENTS = 512
+HISTORY_BYTES = 256 * 1024  # held while the reader takes it
 REOPEN_WAIT_S = (0.2, 1.0)
 
 
@@ -94,7 +95,9 @@ class Subscription:
         reader, audience = self._reader, actor.audience
         piece = None if audience is None else audience.slice_after(reader.sequence)
         if piece is None:
-            lines = await read_lines(self._host, actor, reader.sequence, HISTORY_EVENTS)
+            lines = await read_lines(
+                self._host, actor, reader.sequence, HISTORY_EVENTS, HISTORY_BYTES
+            )
             if not lines:
                 return None  # its end is committed, and about to be told
             piece = TailSlice(self._epoch, reader.sequence + 1, lines)

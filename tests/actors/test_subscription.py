@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import anyio
 import pytest
 
+from eventspine.actors.audience import SLICE_BYTES_MAX
+from eventspine.actors.subscription import HISTORY_BYTES
 from eventspine.bootstrap import open_spine
+from eventspine.contracts.answers import TailSlice
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import Overloaded
 from tests.actors.faulty import CONTEXT, event, numbers
@@ -136,6 +140,63 @@ async def test_readers_at_one_position_share_one_slice(spine) -> None:
         await spine.append("s", event(1), CONTEXT)
     assert len({id(piece) for piece in pieces}) == 1
     assert spine._hosts[0].readers == set()
+
+
+class Recorder:
+    """A sink that takes what it is told to, and then refuses or fails."""
+
+    def __init__(self, takes: int, error: Exception | None = None) -> None:
+        self.pieces: list[TailSlice] = []
+        self._takes, self._error = takes, error
+
+    def take(self, piece: TailSlice) -> bool:
+        if len(self.pieces) >= self._takes:
+            if self._error is not None:
+                raise self._error
+            return False
+        self.pieces.append(piece)
+        return True
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("a sink that is broken")])
+@pytest.mark.parametrize("takes", [0, 1, 3, 1000])
+async def test_sink_and_task_together_get_everything_once(spine, takes, error) -> None:
+    sink, seen = Recorder(takes, error), list[Any]()
+
+    async def reader() -> None:
+        async with await spine.subscribe("s", CONTEXT) as subscription:
+            subscription.push_into(sink)
+            async for piece in subscription:
+                seen.extend((piece.first, numbers(piece.lines)))
+        assert subscription.ended == "closed"
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(reader)
+            for n in range(12):
+                await anyio.wait_all_tasks_blocked()
+                await spine.append_batch("s", [event(2 * n), event(2 * n + 1)], CONTEXT)
+            await spine.close_stream("s", CONTEXT)
+    assert len(sink.pieces) == min(takes, 12)
+    pulled = list(zip(seen[::2], seen[1::2], strict=True))
+    pushed = [(piece.first, numbers(piece.lines)) for piece in sink.pieces]
+    got = [n for _, part in sorted(pushed + pulled) for n in part]
+    assert got == list(range(24))
+
+
+async def test_what_a_reader_holds_is_bounded_in_history_and_in_the_tail(spine) -> None:
+    big = [event("x" * 50_000) for _ in range(10)]
+    for _ in range(3):
+        await spine.append_batch("s", big, CONTEXT)
+    async with (
+        await spine.subscribe("s", CONTEXT) as slow,
+        await spine.subscribe("s", CONTEXT, "latest") as live,
+    ):
+        await spine.append_batch("s", big, CONTEXT)
+        for subscription, bytes_max in ((slow, HISTORY_BYTES), (live, SLICE_BYTES_MAX)):
+            while subscription.cursor.sequence < 40:
+                piece = await subscription.__anext__()
+                assert 0 < sum(map(len, piece.lines)) < bytes_max + 51_000
 
 
 async def test_no_more_readers_than_allowed(faulty) -> None:
