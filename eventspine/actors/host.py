@@ -33,10 +33,12 @@ from eventspine.contracts.stores import CommitKind, EventStreamStore
 from eventspine.contracts.wire import Draft, Instant
 from eventspine.runtime.directory import Directory
 from eventspine.runtime.limits import DirectoryLimits
+from eventspine.runtime.permits import Permits
 from eventspine.runtime.ticket import Ticket, later_caller, ticket_factory
 from eventspine.runtime.writer import Writer
 
 HEARTBEAT_SLICES = 8
+CATCHING_UP_AT_ONCE = 8  # slices that readers who are behind take in one pass of the loop
 
 
 class Request(NamedTuple):
@@ -62,6 +64,7 @@ class StreamHost:
         self.draining = False
         self.readers: set[Reader] = set()
         self.long_polls = 0
+        self.catching_up = Permits(CATCHING_UP_AT_ONCE)
         self.outage = "not open yet"
         self.directory: Directory[StreamActor] = Directory(
             name,

@@ -63,7 +63,7 @@ def _page(actor: StreamActor, lines: list[bytes], first: int) -> Page:
 async def read_lines(
     host: HostView, actor: StreamActor, after: int, limit: int, bytes_max: int | None = None
 ) -> list[bytes]:
-    """Durable lines after a sequence: at most `limit`, and `bytes_max` or `page_bytes_max`."""
+    """Durable lines after a sequence, at most `limit` and `bytes_max` (or `page_bytes_max`)."""
     count = min(limit, actor.committed - after)
     if count <= 0:
         return []

@@ -10,6 +10,7 @@ from eventspine.actors.stream import StreamActor
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.stores import EventStreamStore
 from eventspine.runtime.directory import Directory
+from eventspine.runtime.permits import Permits
 from eventspine.runtime.ticket import Ticket
 
 
@@ -21,6 +22,7 @@ class HostView(Protocol):
     later: Later
     readers: set[Reader]
     long_polls: int
+    catching_up: Permits
     draining: bool
     directory: Directory[StreamActor]
 
