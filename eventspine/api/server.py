@@ -12,6 +12,7 @@ import json
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable
 
 from starlette.types import ASGIApp
@@ -64,6 +65,7 @@ async def serve(
     if lane is not None:
         config.lane = lane
     listening = sock or _bound(host, port)
+    _bind_peers(listening, limits)
     server = EdgeServer(config, drain)
     stop = asyncio.Event() if stop is None else stop
     if handle_signals:
@@ -91,6 +93,18 @@ def _bound(host: str, port: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _bind_peers(sock: socket.socket, limits: Limits) -> None:
+    """What every connection inherits: how much the kernel takes for a peer, and how long it waits.
+
+    Without these a peer that takes nothing holds megabytes of the kernel's memory, and one whose
+    machine is gone holds its connection for a quarter of an hour (tcp_wmem, tcp_retries2).
+    """
+    if sys.platform == "linux":
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, limits.unsent_bytes_max)
+        unanswered_ms = int(limits.unanswered_s_max * 1000)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unanswered_ms)
 
 
 class EdgeServer(Server):

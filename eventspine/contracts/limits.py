@@ -38,7 +38,7 @@ class Limits(BaseModel):
         60.0, gt=0, description="A reader that takes nothing for so long is sent away."
     )
     reader_lag_bytes_max: int = Field(
-        256 * 1024, ge=1024, description="Bytes on their way to one reader before it has to take."
+        8 * 1024, ge=1024, description="Bytes kept for one reader before it has to take."
     )
     multiplex_streams_max: int = Field(16, ge=1, le=16, description="Streams on one connection.")
 
@@ -48,6 +48,12 @@ class Limits(BaseModel):
 
     # connections: closed, 408, 431 or 503
     connections_max: int = Field(32_768, ge=1, description="Connections open at once.")
+    unsent_bytes_max: int = Field(
+        128 * 1024, ge=4096, description="Bytes the kernel takes for a connection unsent."
+    )
+    unanswered_s_max: float = Field(
+        60.0, gt=0, description="What was sent and nobody acknowledged for so long: cut."
+    )
     header_bytes_max: int = Field(64 * 1024, ge=1024, description="All header fields of a request.")
     keep_alive_s: float = Field(75.0, gt=0, description="A connection between two requests.")
     header_s_max: float = Field(10.0, gt=0, description="From the first byte to the last header.")
