@@ -6,6 +6,7 @@ Each limit is shortened in settings.toml; `DEADLINES` says what ends what, and h
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from eventspine.contracts.limits import Limits
-from tests.network.served import descriptors, served, within
+from tests.network.served import connections, descriptors, served, within
 from tests.network.wire import (
     Wire,
     append,
@@ -36,6 +37,7 @@ SHORT = {
     "connections_max": 60,
     "reader_stall_s_max": 1.0,
     "heartbeat_s": 0.5,
+    "unanswered_s_max": 1.5,
     "long_poll_s_max": 1.0,
     "subscribers_max": 30,
 }
@@ -198,3 +200,14 @@ def test_a_reader_that_takes_nothing_is_sent_away_and_resumes_by_cursor(server: 
     following = rest[rest.index(b"\nid: ") + 5 :][:33]
     assert int(following[-16:]) == int(last[-16:]) + 1
     assert rest.count(b"\nid: ") == 2000 - seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's TCP_USER_TIMEOUT")
+def test_an_answer_that_nobody_takes_is_cut(server: Server) -> None:
+    for first in range(0, 2000, 250):
+        append(server.port, "untaken", *[event(n, 4000) for n in range(first, first + 250)])
+    with Wire(server.port, receive_bytes=4096) as wire:
+        wire.send(get_request("/v1/streams/untaken/events?limit=10000"))
+        assert within(2, lambda: connections(server.port) == 1)
+        assert within(6, lambda: connections(server.port) == 0)
+        assert len(wire.rest()) < 8_000_000
