@@ -210,16 +210,6 @@ class StreamActor:
         self.wake_readers()
 
 
-def _first_of(lines: list[bytes], start: int) -> list[bytes]:
-    """The lines from `start` on that fit into a slice, one at least."""
-    room = SLICE_BYTES_MAX - len(lines[start])
-    for end in range(start + 1, len(lines)):
-        room -= len(lines[end])
-        if room < 0:
-            return lines[start:end]
-    return lines[start:]
-
-
 def check_mode(actor: StreamActor, mode: str) -> None:
     """Every record carries its routing, and reads check it (D15). Raises ScopeMismatch."""
     if actor.mode is not None and actor.mode != mode:

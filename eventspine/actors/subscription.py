@@ -5,7 +5,8 @@ what is durable after its position, from the stream's shared tail or from the st
 behind, and moves on. A reader that stands still costs a position. One that waits at the end and has
 a sink is moved on by the stream's Audience instead, and sleeps. Readers that are behind take turns,
 a few slices in one pass of the loop: a thousand that come back at once, or whose connections are
-gone while they have much to take, delay nobody. When the backend is opened anew, it finds the new owner of its stream and goes on where it was.
+gone while they have much to take, delay nobody. When the backend is opened anew, it finds the new
+owner of its stream and goes on where it was.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """A disk that fails a write or a sync, under a real server: what it answers, and how it comes back.
 
 strace makes one call of the server fail with EIO: the durable write to the log (pwritev2), a sync
-of a new log segment or a folder (fsync), or the sync of a stream's file (fdatasync). What was on its
-way then is not acknowledged; the store is opened anew, in the same process; readers stay connected.
+of a new log segment or a folder (fsync), or the sync of a stream's file (fdatasync). What was on
+its way then is not acknowledged; the store is opened anew, in the same process; readers stay
+connected.
 """
 
 from __future__ import annotations
