@@ -41,11 +41,10 @@ def _summary(found: Sequence[Verdict], missing: Sequence[Target]) -> list[str]:
     lines = ["", "### Targets", "", "| target | figure | wanted | |", "| --- | ---: | ---: | --- |"]
     for verdict in found:
         target = verdict.target
-        most = "at most " if target.at_most else ""
         word = "reached" if verdict.reached else "**missed**"
         number = format(verdict.found, target.form)
-        lines.append(f"| {target.words} | {number} | {most}{target.wanted:,g} | {word} |")
-    lines += [f"| {target.words} | | {target.wanted:,g} | not measured |" for target in missing]
+        lines.append(f"| {target.words} | {number} | {target.wish} | {word} |")
+    lines += [f"| {target.words} | | {target.wish} | not measured |" for target in missing]
     return lines
 
 

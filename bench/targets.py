@@ -38,6 +38,10 @@ class Target(NamedTuple):
     form: str = ",.2f"
     short: str = ""
 
+    @property
+    def wish(self) -> str:
+        return f"{'at most ' if self.at_most else ''}{self.wanted:,g}"
+
     def row_of(self, result: Result) -> str:
         return result.rows[-1] if self.row == LAST else self.row or result.rows[0]
 
@@ -52,9 +56,8 @@ class Verdict(NamedTuple):
         return self.found <= wanted if self.target.at_most else self.found >= wanted
 
     def __str__(self) -> str:
-        word, most = "reached" if self.reached else "missed", self.target.at_most
-        found = format(self.found, self.target.form)
-        return f"{word}: {found} of {'at most ' if most else ''}{self.target.wanted:,g}"
+        word = "reached" if self.reached else "missed"
+        return f"{word}: {format(self.found, self.target.form)} of {self.target.wish}"
 
 
 def ratio(key: str, row: str) -> Callable[[Results], float]:
