@@ -205,6 +205,13 @@ static size_t lines_answer(const char *bytes, size_t len) {
 static void take_answers(struct peer *peer) {
     ssize_t n = recv(peer->fd, peer->buffer + peer->held, ANSWER - peer->held, 0);
     if (n < 0 && errno == EAGAIN) return;
+    if (n <= 0 && !peer->waiting) { /* it ends idle connections: node does after 5 s */
+        close(peer->fd);
+        free(peer->buffer);
+        peer->held = 0;
+        meet(peer, ask.hello, ask.hello_ends);
+        return;
+    }
     if (n <= 0) die("the server ended a publisher");
     size_t at = 0, whole;
     peer->held += n;

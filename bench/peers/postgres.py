@@ -21,6 +21,7 @@ from bench.stage import EVENT_BYTES
 NAME = "PostgreSQL, synchronous_commit on"
 CLIENT = "pgbench -M prepared"
 CLIENTS_MAX = 520
+_GUESS = (8_000, 1_500)  # transactions a second, of one row and of many: how long a run lasts
 PROGRAMS = Path("/usr/lib/postgresql")
 TABLE = """\
 CREATE TABLE events (
@@ -120,7 +121,9 @@ def insert(port: int, *, clients: int, seconds: float, rows: int = 1) -> dict[st
         script = Path(folder) / "insert.sql"
         script.write_text(f"\\set stream random(0, 999)\n{statement}\n")
         words = ["-n", "-M", "prepared", "-c", str(clients), "-j", "1", "-f", str(script)]
-        words += ["-T", str(round(seconds))] if seconds >= 1 else ["-t", "10"]
+        # Not -T: that clock runs while 512 clients are still being let in.
+        each = max(10, round(_GUESS[rows > 1] * seconds / clients))
+        words += ["-t", str(each)]
         words += ["-l", f"--log-prefix={folder}/log"]
         said = _client("pgbench", port, *words)
         logs = [path.read_text() for path in Path(folder).glob("log.*")]
