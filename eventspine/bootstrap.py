@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import resource
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -299,14 +299,18 @@ class _Checks(Backends[None]):
         raise NoRouteConfigured(route.resource_kind.value)
 
 
-async def examine_root(root: str | Path) -> list[Finding]:
-    """Check everything below a root that no process has open, and mend what recovery mends."""
+async def examine_root(root: str | Path, accept: Collection[str] = ()) -> list[Finding]:
+    """Check everything below a root that no process has open, and mend what recovery mends.
+
+    Args:
+        accept: keys of quarantined streams that shall serve what their files hold.
+    """
     path, disk = Path(root), Disk()
     if not path.is_dir():  # noqa: ASYNC240 - as above
         raise RootInvalid(f"{path} is not a directory")
     settings = load_settings(path)
     lock = RootLock(path, disk)
     try:
-        return await anyio.to_thread.run_sync(examine, path, settings.storage, disk)
+        return await anyio.to_thread.run_sync(examine, path, settings.storage, disk, accept)
     finally:
         lock.release()

@@ -18,8 +18,14 @@ CLEAN, MENDED, NEEDS_A_PERSON = 0, 1, 2
 
 @click.command()
 @root_option
+@click.option(
+    "--accept",
+    multiple=True,
+    metavar="STREAM",
+    help="Let a quarantined stream (as this command names it) serve what its files hold.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a finding.")
-def doctor(root: Path, as_json: bool) -> None:
+def doctor(root: Path, accept: tuple[str, ...], as_json: bool) -> None:
     """Check everything below a root that no process has open, and mend what can be mended.
 
     Nothing is deleted: what cannot be read is put aside. Exit code 0: clean; 1: something was
@@ -27,7 +33,7 @@ def doctor(root: Path, as_json: bool) -> None:
     """
     from eventspine.bootstrap import examine_root
 
-    findings = anyio.run(examine_root, root)
+    findings = anyio.run(examine_root, root, accept)
     if as_json:
         for finding in findings:
             click.echo(orjson.dumps(asdict(finding)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +15,7 @@ from eventspine.adapters.filesystem import runs
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
 from eventspine.adapters.filesystem.mend import index_of, write_index
+from eventspine.adapters.filesystem.quarantine import Quarantine, Refused
 from eventspine.adapters.filesystem.runs import ENTRY_BYTES, HEAD_BYTES
 from eventspine.adapters.filesystem.stream_files import StreamFiles
 from eventspine.adapters.filesystem.stream_folders import EVENTS_FILE, INDEX_FILE
@@ -34,8 +35,14 @@ class Finding:
     detail: str
 
 
-def examine(root: Path, settings: StorageSettings, disk: Disk) -> list[Finding]:
-    """Recover the log, then verify every stream. Blocks; the caller holds the root's lock."""
+def examine(
+    root: Path, settings: StorageSettings, disk: Disk, accept: Collection[str] = ()
+) -> list[Finding]:
+    """Recover the log, then verify every stream. Blocks; the caller holds the root's lock.
+
+    Args:
+        accept: keys of refusing streams that are to be taken for what their files say.
+    """
     try:
         store = FilesystemEventStreamStore.open(root, settings, disk)
     except StoreCorrupt as error:
@@ -47,16 +54,39 @@ def examine(root: Path, settings: StorageSettings, disk: Disk) -> list[Finding]:
         cut = f"{recovery.torn_bytes} bytes that were never acknowledged were cut"
         found.append(Finding("mended", "commit log", cut))
     found += [Finding("mended", key, "completed from the log") for key in recovery.mended]
+    found += [Finding("mended", "commit log", what) for what in recovery.salvaged]
     files = StreamFiles(root, disk, settings.open_files_max)
+    quarantine = Quarantine(root, disk)
+    refused = quarantine.refused()
     streams = events = 0
     for key in stream_keys(root):
         finding, count = _examine_stream(files, key)
         streams, events = streams + 1, events + count
         if finding.verdict != "ok":
             found.append(finding)
+        if key in refused:
+            found.append(_look_at(refused.pop(key), finding, count, accept, quarantine))
+    for one in refused.values():
+        empty = Finding("ok", one.key, "no files")
+        found.append(_look_at(one, empty, 0, accept, quarantine))
     files.close()
     found.append(Finding("ok", "streams", f"{streams} streams, {events} events read"))
     return found
+
+
+def _look_at(
+    one: Refused, files: Finding, events: int, accept: Collection[str], quarantine: Quarantine
+) -> Finding:
+    """A stream that refuses serves again once its files are whole and nothing is missing, or once
+    somebody has accepted that it is.
+    """
+    complete = files.verdict != "damaged" and events >= one.through
+    if complete or (one.key in accept and files.verdict != "damaged"):
+        quarantine.release(one.key)
+        how = "complete again" if complete else f"accepted with {events} of {one.through} events"
+        return Finding("mended", one.key, how)
+    wanted = f"{one.found}; {events} of {one.through} events are there; what was put aside is in"
+    return Finding("damaged", one.key, f"{wanted} {quarantine.folder}")
 
 
 def stream_keys(root: Path) -> Iterator[str]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, TypeVar, TypeVarTuple
 
@@ -24,6 +25,7 @@ import anyio.to_thread
 
 from eventspine.adapters.filesystem.backlog import Backlog, Unflushed
 from eventspine.adapters.filesystem.commit_log import LOG_FOLDER, CommitLog
+from eventspine.adapters.filesystem.copies import FileCopies, put_aside, refuse_lost
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.flusher import Flusher
 from eventspine.adapters.filesystem.ids import open_ids
@@ -59,6 +61,7 @@ class Recovery(NamedTuple):
     streams: int = 0
     mended: tuple[str, ...] = ()
     torn_bytes: int = 0
+    salvaged: tuple[str, ...] = ()
 
 
 class FilesystemEventStreamStore(EventStreamStore):
@@ -102,19 +105,23 @@ class FilesystemEventStreamStore(EventStreamStore):
         disk.make_directories(folder)
         disk.sync_directory(root)  # always: a process killed here before may not have come to it
         quarantine = Quarantine(root, disk)
-        scan = LogScan(folder, disk, quarantine)
-        backlog = _backlog_of(scan)
-        commit_log = continue_log(scan, disk, settings.log_segment_bytes)
-        files = StreamFiles(root, disk, settings.open_files_max)
-        flusher = Flusher(backlog, files, commit_log, quarantine, disk, settings.flush_interval_s)
-        try:
+        with ExitStack() as undo:
+            files = StreamFiles(root, disk, settings.open_files_max)
+            undo.callback(files.close)
+            scan = LogScan(folder, disk, quarantine, FileCopies(files))
+            files.damaged.update({key: one.found for key, one in quarantine.refused().items()})
+            backlog = _backlog_of(scan, files, quarantine)
+            refuse_lost(scan, quarantine)
+            commit_log = continue_log(scan, disk, settings.log_segment_bytes)
+            undo.callback(commit_log.close)
+            flusher = Flusher(
+                backlog, files, commit_log, quarantine, disk, settings.flush_interval_s
+            )
             recovery = _recover(scan, backlog, files, quarantine, flusher)
+            files.damaged.update({key: one.found for key, one in scan.lost.items()})
             if commit_log.segments and not flusher.full:
                 commit_log.drop_all()
-        except BaseException:
-            commit_log.close()
-            files.close()
-            raise
+            undo.pop_all()
         if scan.records:
             log.info("%s: recovered %s", root, recovery)
         if start_flusher:
@@ -255,12 +262,13 @@ def _take(part: Unflushed, first: int, count: int, room: int, lines: list[bytes]
     return room
 
 
-def _backlog_of(scan: LogScan) -> Backlog:
+def _backlog_of(scan: LogScan, files: StreamFiles, quarantine: Quarantine) -> Backlog:
     """Everything the log holds that the files may not hold; the scan has read it all then."""
     backlog = Backlog(scan.start)
     for lsn, commits in scan.commits():
         if lsn > scan.start.lsn:
-            backlog.add(commits, Seal(lsn, scan.chain))
+            sound = put_aside(commits, scan, files, quarantine)
+            backlog.add(sound, Seal(lsn, scan.chain))
     backlog.add([], Seal(scan.lsn, scan.chain))
     return backlog
 
@@ -273,13 +281,15 @@ def _recover(
     streams = len(backlog)
     if scan.segments or scan.superseded:
         flusher.recover()
-    return Recovery(scan.records, streams, mended, scan.torn_bytes)
+    return Recovery(scan.records, streams, mended, scan.torn_bytes, tuple(scan.salvaged))
 
 
 def _mend(backlog: Backlog, files: StreamFiles, quarantine: Quarantine) -> tuple[str, ...]:
     """Bring the files of every stream in the log to where the log can take over."""
     mended = []
     for key, part in backlog.unflushed():
+        if key in files.damaged:
+            continue
         files.distrust(key)
         try:
             if mend_tail(files, quarantine, key, part):
@@ -287,4 +297,5 @@ def _mend(backlog: Backlog, files: StreamFiles, quarantine: Quarantine) -> tuple
         except StoreCorrupt as error:
             log.error("%s", error)  # noqa: TRY400 - it says what, where and what to do
             files.damaged[key] = str(error.found)
+            quarantine.refuse(key, str(error.found), part.next - 1)
     return tuple(mended)

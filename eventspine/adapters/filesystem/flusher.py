@@ -129,6 +129,7 @@ class Flusher:
             except StoreCorrupt as error:
                 log.error("%s", error)  # noqa: TRY400 - it says what, where and what to do
                 self._files.damaged[key] = str(error.found)
+        self._quarantine.refuse(key, self._files.damaged[key], part.next - 1)
         if part.lines:
             self._quarantine.keep(self._files.events_path(key), b"\n".join(part.lines) + b"\n")
 

@@ -2,22 +2,33 @@
 
 A record that cannot be read is one of three things. The end: nothing but zeros behind it. A torn
 tail: never acknowledged, and cut. Damage: a later record is whole, or the seal or the checkpoint
-says that it was durable; it is quarantined and refused, never skipped. What a killed process left
-in the page cache is made durable before it is believed.
+says that it was durable; it is quarantined, and never skipped: salvage.py repairs it, or says which
+streams it touches, or nobody can, and the root does not open. What a killed process left in the
+page cache is made durable before it is believed.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from eventspine.adapters.filesystem import record
 from eventspine.adapters.filesystem.commit_log import CommitLog, Segment
 from eventspine.adapters.filesystem.disk import Disk
-from eventspine.adapters.filesystem.quarantine import Quarantine
+from eventspine.adapters.filesystem.quarantine import Quarantine, Refused
+from eventspine.adapters.filesystem.salvage import (
+    Copies,
+    Salvaged,
+    mended_segment_head,
+    salvage,
+)
 from eventspine.adapters.filesystem.seal import CHECKPOINT_FILE, SEAL_FILE, Seal, decode_seal
 from eventspine.contracts.errors import StoreCorrupt
 from eventspine.contracts.stores import StreamCommit
+
+log = logging.getLogger(__name__)
 
 
 class LogScan:
@@ -28,8 +39,11 @@ class LogScan:
     be read costs nothing: the first segment's head, or the seal, says as much.
     """
 
-    def __init__(self, folder: Path, disk: Disk, quarantine: Quarantine) -> None:
+    def __init__(self, folder: Path, disk: Disk, quarantine: Quarantine, copies: Copies) -> None:
         self.folder = folder
+        self.salvaged: list[str] = []
+        self.lost: dict[str, Refused] = {}
+        self._copies = copies
         self.records = 0
         self.torn: tuple[Path, int] | None = None
         self.torn_bytes = 0
@@ -73,8 +87,7 @@ class LogScan:
                 self._cut(segment, 0, data)  # the crash came while it was being made
                 return
             if head is None or head[0] != segment.first_lsn:
-                self._damaged(segment, 0, "the segment's head cannot be read")
-                return
+                head = self._segment_head(n, segment, data)
             if n == 0:
                 self._begin(segment, *head)
             elif head != (self.lsn + 1, self.chain):
@@ -98,12 +111,16 @@ class LogScan:
             head = record.decode_record_head(data[at : at + record.RECORD_HEAD_BYTES])
             start = at + record.RECORD_HEAD_BYTES
             body = data[start : start + head.length] if head else b""
-            if head is None or not self._follows(head, body):
-                self._end(segment, data, at, last)
-                return
+            if head is not None and self._follows(head, body):
+                commits = record.decode_entries(body, head.entries)
+            else:
+                found = self._end(segment, data, at, last)
+                if found is None:
+                    return
+                head, commits = found.head, found.commits
             self.lsn, self.chain = head.lsn, head.chain
             self.records += 1
-            yield head.lsn, record.decode_entries(body, head.entries)
+            yield head.lsn, commits
             at = start + head.length
 
     def _follows(self, head: record.RecordHead, body: bytes) -> bool:
@@ -111,18 +128,38 @@ class LogScan:
             return False
         return record.next_chain(self.chain, head.lsn, head.entries, body) == head.chain
 
-    def _end(self, segment: Segment, data: bytes, at: int, last: bool) -> None:
-        """Here the readable records end. Is it the end of the log, a torn tail, or damage?"""
-        rest = data[at:]
-        if any(head.lsn > self.lsn for _, head in record.heads_in(rest, 1)):
-            self._damaged(segment, at, "a later record is whole")
-        if self._seal.lsn > max(self.lsn, self.start.lsn) and last:
-            self._damaged(segment, at, f"the log is sealed up to record {self._seal.lsn}")
-        if not rest.strip(b"\0"):
-            return
-        if not last:
-            self._damaged(segment, at, "a later segment exists")
-        self._cut(segment, at, data)
+    def _end(self, segment: Segment, data: bytes, at: int, last: bool) -> Salvaged | None:
+        """Here the readable records end: the end of the log, a torn tail (None), or damage."""
+        why = damage_at(data, at, self.lsn, max(self.lsn, self.start.lsn), self._seal.lsn, last)
+        if why:
+            return self._salvage(segment, data, at, why)
+        if data[at:].strip(b"\0"):
+            self._cut(segment, at, data)
+        return None
+
+    def _salvage(self, segment: Segment, data: bytes, at: int, why: str) -> Salvaged:
+        found = salvage(data, at, self.lsn, self.chain, self._copies)
+        if found is None:
+            self._damaged(segment, at, why)
+        self._tell(segment, f"record {found.head.lsn} was damaged: {found.how}")
+        for key, first, through in found.lost:
+            what = f"events {first} to {through} are damaged in the log"
+            self.lost.setdefault(key, Refused(key, what, through))
+        return found
+
+    def _segment_head(self, n: int, segment: Segment, data: bytes) -> tuple[int, bytes]:
+        """A damaged head: what it said follows from the segment before, or from all but one bit."""
+        follows = n > 0 and segment.first_lsn == self.lsn + 1
+        head = (self.lsn + 1, self.chain) if follows else mended_segment_head(data)
+        if head is None or head[0] != segment.first_lsn:
+            self._damaged(segment, 0, "the segment's head cannot be read")
+        self._tell(segment, "its head was damaged, and says what it must")
+        return head
+
+    def _tell(self, segment: Segment, what: str) -> None:
+        kept = self._quarantine.copy(segment.path)
+        self.salvaged.append(f"{segment.path.name}: {what}; a copy is {kept}")
+        log.warning("%s", self.salvaged[-1])
 
     def _cut(self, segment: Segment, at: int, data: bytes) -> None:
         self.torn = (segment.path, at)
@@ -131,7 +168,7 @@ class LogScan:
     def _lost(self, why: str) -> None:
         raise StoreCorrupt(f"{self.folder}: {why}", path=str(self.folder), found=why)
 
-    def _damaged(self, segment: Segment, at: int, why: str) -> None:
+    def _damaged(self, segment: Segment, at: int, why: str) -> NoReturn:
         kept = self._quarantine.copy(segment.path)
         raise StoreCorrupt(
             f"{segment.path.name} cannot be read from byte {at} on, and {why}; a copy is {kept}",
@@ -139,6 +176,24 @@ class LogScan:
             found=why,
             offset=at,
         )
+
+
+def damage_at(data: bytes, at: int, lsn: int, durable: int, sealed: int, last: bool) -> str:
+    """Why what cannot be read at `at`, behind record `lsn`, is damage; empty if it is an end.
+
+    Args:
+        durable: the last record that is known to be durable by what was read so far.
+        sealed: the last record the seal names.
+        last: whether the segment is the log's last.
+    """
+    rest = data[at:]
+    if any(head.lsn > lsn for _, head in record.heads_in(rest, 1)):
+        return "a later record is whole"
+    if sealed > durable and last:
+        return f"the log is sealed up to record {sealed}"
+    if not last and rest.strip(b"\0"):
+        return "a later segment exists"
+    return ""
 
 
 def continue_log(scan: LogScan, disk: Disk, segment_bytes: int) -> CommitLog:
