@@ -18,6 +18,7 @@ from eventspine.adapters.filesystem import record
 from eventspine.adapters.filesystem.commit_log import CommitLog, Segment
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.quarantine import Quarantine, Refused
+from eventspine.adapters.filesystem.record import RecordHead
 from eventspine.adapters.filesystem.salvage import (
     Copies,
     Salvaged,
@@ -108,10 +109,9 @@ class LogScan:
     ) -> Iterator[tuple[int, list[StreamCommit]]]:
         at = record.HEAD_BYTES
         while at < len(data):
-            head = record.decode_record_head(data[at : at + record.RECORD_HEAD_BYTES])
-            start = at + record.RECORD_HEAD_BYTES
-            body = data[start : start + head.length] if head else b""
-            if head is not None and self._follows(head, body):
+            read = record_at(data, at, self.lsn, self.chain)
+            if read is not None:
+                head, body = read
                 commits = record.decode_entries(body, head.entries)
             else:
                 found = self._end(segment, data, at, last)
@@ -121,12 +121,7 @@ class LogScan:
             self.lsn, self.chain = head.lsn, head.chain
             self.records += 1
             yield head.lsn, commits
-            at = start + head.length
-
-    def _follows(self, head: record.RecordHead, body: bytes) -> bool:
-        if head.lsn != self.lsn + 1 or len(body) != head.length:
-            return False
-        return record.next_chain(self.chain, head.lsn, head.entries, body) == head.chain
+            at += record.RECORD_HEAD_BYTES + head.length
 
     def _end(self, segment: Segment, data: bytes, at: int, last: bool) -> Salvaged | None:
         """Here the readable records end: the end of the log, a torn tail (None), or damage."""
@@ -176,6 +171,19 @@ class LogScan:
             found=why,
             offset=at,
         )
+
+
+def record_at(data: bytes, at: int, lsn: int, chain: bytes) -> tuple[RecordHead, bytes] | None:
+    """The record at `at` and its body, if it is whole and follows record `lsn` with that chain."""
+    start = at + record.RECORD_HEAD_BYTES
+    head = record.decode_record_head(data[at:start])
+    if head is None or head.lsn != lsn + 1:
+        return None
+    body = data[start : start + head.length]
+    if len(body) != head.length:
+        return None
+    proven = record.next_chain(chain, head.lsn, head.entries, body) == head.chain
+    return (head, body) if proven else None
 
 
 def damage_at(data: bytes, at: int, lsn: int, durable: int, sealed: int, last: bool) -> str:
