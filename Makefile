@@ -32,8 +32,9 @@ check: $(DEV)  ## the inner loop: format, lint, types, layers, fast tests
 	@$(BIN)/lint-imports --no-logo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q -m '$(FAST)' $(ARGS)
 
-torture: $(DEV)  ## random faults, N rounds of each (N=100)
+torture: $(DEV)  ## faults, N rounds of each (N=100), written to docs/EVIDENCE.md
 	@PATH="$(CURDIR)/$(BIN):$$PATH" EVENTSPINE_TORTURE_ROUNDS="$(N)" \
+		EVENTSPINE_TORTURE_EVIDENCE="$${EVENTSPINE_TORTURE_EVIDENCE-docs/EVIDENCE.md}" \
 		$(BIN)/pytest -m torture --timeout=0 $(ARGS)
 
 bench: $(DEV)  ## the benchmarks of bench/, peers installed (ARGS= goes to them)

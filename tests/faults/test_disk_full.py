@@ -61,7 +61,7 @@ def test_a_full_disk_refuses_appends_serves_reads_and_resumes(tmp_path: Path) ->
     with small_disk(tmp_path / "disk", FIRST_KB) as disk:
         anyio.run(main)
     report.figures["seconds until appends resumed, at most"] = round(max(resumed_s), 2)
-    report.write()
+    report.done()
     print(report.as_markdown())
     assert max(resumed_s) <= RESUMES_S_MAX, f"seed {SEED}"
 

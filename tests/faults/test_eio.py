@@ -52,7 +52,7 @@ def test_an_error_of_the_disk_acknowledges_nothing_and_needs_no_restart(tmp_path
 
     anyio.run(main)
     report.figures["seconds until the append was stored, at most"] = round(max(back_s), 2)
-    report.write()
+    report.done()
     print(report.as_markdown())
     assert len(back_s) == ROUNDS
 

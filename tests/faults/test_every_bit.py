@@ -116,7 +116,7 @@ def test_every_flipped_bit_of_a_log_is_seen() -> None:
     for _, damaged in flips(data[end:], 0, len(data) - end):
         assert record_at(damaged, 0, EVENTS, bytes(32)) is None
         report.fault("bits flipped behind the last record")
-    report.write()
+    report.done()
 
 
 class _Aside(Quarantine):
@@ -150,7 +150,7 @@ def test_every_cut_of_a_log_is_seen() -> None:
         else:
             assert len(list(scan.commits())) == EVENTS
         report.fault("log cut, and scanned from its start")
-    report.write()
+    report.done()
 
 
 def files_of(disk: SimulatedDisk) -> StreamFiles:
@@ -181,7 +181,7 @@ def test_every_flipped_bit_of_an_index_is_seen() -> None:
         disk.damage(path, damaged)
         assert refuses(disk, 1, EVENTS), f"bit {bit}"
         report.fault("bits flipped in events.idx")
-    report.write()
+    report.done()
 
 
 def test_every_flipped_bit_of_the_events_is_seen() -> None:
@@ -202,7 +202,7 @@ def test_every_flipped_bit_of_the_events_is_seen() -> None:
         assert reader.read(STREAMS[0], 10 * run + 1, 10, 1 << 30, wait=True) == lines
     assert end == len(data)
     report.faults["bits flipped in events.jsonl"] = 8 * len(data)
-    report.write()
+    report.done()
 
 
 @pytest.mark.parametrize("name", ["events.jsonl", "events.idx"])
@@ -216,7 +216,7 @@ def test_every_cut_of_a_stream_s_files_is_seen(name: str) -> None:
         with pytest.raises(StoreCorrupt):
             files_of(disk).load(STREAMS[0])
         report.fault(f"{name} cut")
-    report.write()
+    report.done()
 
 
 def test_a_sample_of_them_comes_back_as_it_was_or_refuses() -> None:
@@ -233,7 +233,7 @@ def test_a_sample_of_them_comes_back_as_it_was_or_refuses() -> None:
         disk = deepcopy(in_the_log())
         disk.damage(LOG, bytes(damaged))
         report.fault(f"{bits} bits flipped, the root opened: {_outcome(disk, bits)}")
-    report.write()
+    report.done()
     print(report.as_markdown())
     assert not [name for name in report.faults if name.startswith("1 ") and "whole" not in name]
 

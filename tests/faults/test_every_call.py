@@ -59,8 +59,8 @@ def every(kind: str, calls: Counter[str], names: tuple[str, ...], step: int) -> 
 
 def check(folder: Path, faults: list[Fault], **how: object) -> None:
     """Run all; every promise kept, and every fault met."""
-    kind = faults[0].kind
-    report = report_of(f"calls-{kind}")
+    name = "-".join(["calls", faults[0].kind, *([str(how["kind"])] if "kind" in how else [])])
+    report = report_of(name)
     outcomes = run_all(folder, faults, **how)  # type: ignore[arg-type]
     for fault in faults:
         report.fault(f"{fault.kind} at {fault.call}")
@@ -72,7 +72,7 @@ def check(folder: Path, faults: list[Fault], **how: object) -> None:
         "times the store was opened anew": sum(outcome.outages for outcome in outcomes),
         "appends refused for want of space": sum(outcome.refusals for outcome in outcomes),
     }
-    report.write()
+    report.done()
     print(report.as_markdown())
     shown = "\n".join(f"{fault}: {said}" for fault, said in wrong[:3])
     assert not wrong, f"seed {SEED}: {len(wrong)} of {len(faults)} lives went wrong:\n{shown}"

@@ -85,6 +85,7 @@ async def ordeal(folder: Path, report: Report, disk: Path | None = None) -> Asyn
         if failure is not None:
             raise failure
         await _judge_everything(it)
+        it.report.finished = True
     finally:
         it.server.cleanup()
         await it.work.aclose()

@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from eventspine.client.replay.ledger import quantile
+from eventspine.contracts.version import VERSION
+from tests.torture.evidence import record
 
 
 @dataclass(slots=True)
 class Report:
-    """Counts of one run. Written to $EVENTSPINE_TORTURE_REPORT, a folder, when that is named."""
+    """Counts of one run, written where the environment says.
+
+    $EVENTSPINE_TORTURE_REPORT is a folder, for a file of each run; $EVENTSPINE_TORTURE_EVIDENCE the
+    page of evidence.py, where each kind of fault has its section.
+    """
 
     name: str
     seed: int
@@ -26,6 +33,7 @@ class Report:
     cycle_s: list[float] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
     violations: int = 0
+    finished: bool = False  # whether the judgement came to its end
 
     def fault(self, name: str) -> None:
         self.faults[name] = self.faults.get(name, 0) + 1
@@ -37,9 +45,24 @@ class Report:
         machine = (
             f"{os.cpu_count()} cores, {platform.release()}, Python {platform.python_version()}"
         )
-        return {**values, "machine": machine, "when": datetime.now(UTC).isoformat("T", "seconds")}
+        return {
+            **values,
+            "machine": machine,
+            "version": _version(),
+            "when": datetime.now(UTC).isoformat("T", "seconds"),
+        }
+
+    def done(self) -> None:
+        """The judgement is over."""
+        self.finished = True
+        self.write()
 
     def write(self) -> None:
+        """Also while it goes wrong: a run that did not end says so."""
+        page = os.environ.get("EVENTSPINE_TORTURE_EVIDENCE")
+        if page:
+            rounds = os.environ.get("EVENTSPINE_TORTURE_ROUNDS", "25")
+            record(Path(page), self.as_dict(), f"make torture N={rounds}")
         named = os.environ.get("EVENTSPINE_TORTURE_REPORT")
         if not named:
             return
@@ -61,6 +84,14 @@ class Report:
                 lines.append(f"| {name} | {spread} |")
         lines += [f"| data | {self.data} |", f"| machine | {values['machine']} |"]
         return "\n".join(lines) + "\n"
+
+
+def _version() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return f"eventspine {VERSION} {done.stdout.strip()}".strip()
 
 
 def _spread(seconds: list[float]) -> dict[str, float]:
