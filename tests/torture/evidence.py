@@ -105,7 +105,7 @@ def updated(text: str, report: dict[str, Any], command: str) -> str:
 
 
 def _sections(text: str) -> dict[str, str]:
-    pieces = re.split(r"(?m)^(?=<!-- section: )", text)[1:]
+    pieces = re.split(r"(?m)^(?=<!-- section )", text)[1:]
     return {piece.split()[2]: piece.rstrip("\n") + "\n" for piece in pieces}
 
 
@@ -129,7 +129,7 @@ def _section(report: dict[str, Any], command: str) -> str:
         ("when", report["when"]),
     ]
     table = [f"| {what} | {value} |" for what, value in rows if value]
-    head = [f"<!-- section: {name} -->", f"## {kind.title}", "", kind.what, ""]
+    head = [f"<!-- section {name} -->", f"## {kind.title}", "", kind.what, ""]
     return "\n".join([*head, "| | |", "|---|---|", *table, ""])
 
 
