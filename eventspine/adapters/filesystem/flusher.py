@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import threading
 import time
 
 from eventspine.adapters.filesystem.backlog import Backlog, Generation, Unflushed
@@ -23,6 +22,7 @@ from eventspine.adapters.filesystem.quarantine import Quarantine
 from eventspine.adapters.filesystem.seal import CHECKPOINT_FILE, Seal, encode_seal
 from eventspine.adapters.filesystem.stream_files import StreamFiles
 from eventspine.contracts.errors import StoreCorrupt
+from eventspine.contracts.threads import THREADS, Threads
 
 log = logging.getLogger(__name__)
 RETRY_S = 1.0
@@ -41,6 +41,7 @@ class Flusher:
         quarantine: Quarantine,
         disk: Disk,
         interval_s: float,
+        threads: Threads = THREADS,
     ) -> None:
         self.failure: BaseException | None = None
         self.full = False
@@ -52,9 +53,9 @@ class Flusher:
         self._disk = disk
         self._interval_s = interval_s
         self._flushed = Seal()
-        self._stop = threading.Event()
-        self._progress = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
+        self._stop = threads.event()
+        self._progress = threads.condition()
+        self._thread = threads.thread(self._run, "flusher")
 
     def start(self) -> None:
         self._thread.start()
