@@ -30,6 +30,7 @@ from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import Draining, StoreUnavailable, StreamNotFound
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.stores import CommitKind, EventStreamStore
+from eventspine.contracts.threads import THREADS, Threads
 from eventspine.contracts.wire import Draft, Instant
 from eventspine.runtime.directory import Directory
 from eventspine.runtime.limits import DirectoryLimits
@@ -54,9 +55,10 @@ class Request(NamedTuple):
 class StreamHost:
     """Owner of every StreamActor of one backend. `serve` opens it and opens it again."""
 
-    def __init__(self, name: str, limits: Limits) -> None:
+    def __init__(self, name: str, limits: Limits, threads: Threads = THREADS) -> None:
         self.name = name
         self.limits = limits
+        self._threads = threads
         self.store: EventStreamStore | None = None
         self.writer: Writer[Commit] | None = None
         self.new_ticket: Callable[[], Ticket[Any]] = ticket_factory()
@@ -91,6 +93,7 @@ class StreamHost:
             name=self.name,
             bytes_waiting_max=self.limits.commit_bytes_waiting_max,
             on_refused=self.directory.reset_all,
+            threads=self._threads,
         )
         self.store, self.outage = store, ""
         try:

@@ -19,11 +19,10 @@ loop (faster by 40 us, but one slow flush would stop every reader).
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import Generic, Protocol, TypeVar
 
 from anyio import TASK_STATUS_IGNORED, CancelScope
@@ -36,6 +35,7 @@ from eventspine.contracts.errors import (
     Overloaded,
     StoreUnavailable,
 )
+from eventspine.contracts.threads import THREADS, Queue, Threads
 from eventspine.runtime.ticket import Ticket, loop_caller, soon_caller, ticket_factory
 
 log = logging.getLogger(__name__)
@@ -84,12 +84,14 @@ class Writer(Generic[I]):
         name: str,
         bytes_waiting_max: int,
         on_refused: Callable[[BaseException], None] = lambda error: None,
+        threads: Threads = THREADS,
     ) -> None:
         self.name = name
         self._commit = commit
         self._bytes_waiting_max = bytes_waiting_max
         self._on_refused = on_refused
-        self._queue: SimpleQueue[list[I] | _Stop | _Resume] = SimpleQueue()
+        self._threads = threads
+        self._queue: Queue[list[I] | _Stop | _Resume] = threads.queue()
         self._outbox: list[I] = []
         self._soon = soon_caller()
         self._open = False
@@ -139,8 +141,7 @@ class Writer(Generic[I]):
         self._call = loop_caller()
         ended: Ticket[None] = ticket_factory()()
         self._ended = ended
-        thread = threading.Thread(target=self._serve, name=f"writer {self.name}", daemon=True)
-        thread.start()
+        self._threads.thread(self._serve, f"writer {self.name}").start()
         self._open = True
         task_status.started()
         try:

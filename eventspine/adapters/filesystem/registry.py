@@ -19,13 +19,13 @@ import json
 import threading
 from pathlib import Path
 
-import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.contracts.errors import RootInvalid, RouteConflict
 from eventspine.contracts.registry import RegistryImage, RegistryStore
 from eventspine.contracts.route import ResourceRoute
+from eventspine.contracts.threads import THREADS, Threads
 
 REGISTRY_FILE = Path("routing_registry_store") / "routes.json"
 
@@ -40,16 +40,17 @@ class _File(BaseModel):
 class FilesystemRegistryStore(RegistryStore):
     """The registry of one root; the root's lock keeps other processes away."""
 
-    def __init__(self, root: Path, disk: Disk | None = None) -> None:
+    def __init__(self, root: Path, disk: Disk | None = None, threads: Threads = THREADS) -> None:
         self.path = root / REGISTRY_FILE
         self._disk = disk or Disk()
+        self._threads = threads
         self._saving = threading.Lock()
 
     async def load(self) -> RegistryImage:
-        return await anyio.to_thread.run_sync(self._load)
+        return await self._threads.run_sync(self._load)
 
     async def save(self, image: RegistryImage, *, replaces: int) -> None:
-        await anyio.to_thread.run_sync(self._save_alone, image, replaces)
+        await self._threads.run_sync(self._save_alone, image, replaces)
 
     def _load(self) -> RegistryImage:
         data = self._disk.read_file(self.path)
