@@ -54,6 +54,7 @@ from eventspine.contracts.settings import (
 )
 from eventspine.contracts.settings_text import settings_text
 from eventspine.contracts.stores import EventStreamStore
+from eventspine.contracts.threads import THREADS, Threads
 from eventspine.runtime.child import ChildSpec
 from eventspine.runtime.supervisor import Supervisor
 from eventspine.services.routes import RouteService
@@ -104,12 +105,14 @@ class StreamBackends(Backends[StreamHost]):
         supervisor: Supervisor,
         opened: Callable[[StreamHost], None],
         disk: Disk,
+        threads: Threads,
     ) -> None:
         self._root = root
         self._settings = settings
         self._supervisor = supervisor
         self._opened = opened
         self._disk = disk
+        self._threads = threads
         self._hosts: dict[str, StreamHost] = {}
         self._opening = anyio.Lock()
 
@@ -147,12 +150,16 @@ class StreamBackends(Backends[StreamHost]):
         self._disk.make_directories(path)
         for part in PurePosixPath(folder).parents:
             self._disk.sync_directory(self._root / part)
-        return FilesystemEventStreamStore.open(path, affordable(self._settings), self._disk)
+        return FilesystemEventStreamStore.open(
+            path, affordable(self._settings), self._disk, threads=self._threads
+        )
 
     async def _start(self, name: str, make: Callable[[], EventStreamStore]) -> StreamHost:
-        host = StreamHost(name, self._settings.limits)
+        host = StreamHost(name, self._settings.limits, self._threads)
         children = (
-            ChildSpec("store", partial(_own_store, host, make), shutdown_s=STORE_SHUTDOWN_S),
+            ChildSpec(
+                "store", partial(_own_store, host, make, self._threads), shutdown_s=STORE_SHUTDOWN_S
+            ),
             ChildSpec("passivation", host.directory.passivate_idle),
             ChildSpec("heartbeats", host.heartbeats),
         )
@@ -173,16 +180,17 @@ def affordable(settings: Settings) -> StorageSettings:
 async def _own_store(
     host: StreamHost,
     make: Callable[[], EventStreamStore],
+    threads: Threads,
     *,
     task_status: TaskStatus[None] = TASK_STATUS_IGNORED,
 ) -> None:
     """Open a store and serve it; close it whatever happens, so that it can be opened again."""
-    store = await anyio.to_thread.run_sync(make)
+    store = await threads.run_sync(make)
     try:
         await host.serve(store, task_status=task_status)
     finally:
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(store.close)
+            await threads.run_sync(store.close)
 
 
 # --- opening a root -------------------------------------------------------------------------
@@ -195,12 +203,14 @@ async def open_spine(
     lab: bool = False,
     settings: Settings | None = None,
     disk: Disk | None = None,
+    threads: Threads = THREADS,
 ) -> AsyncIterator[Spine]:
     """Open a root and own it until the block ends.
 
     Args:
         lab: write lab settings and routes first if the root has none (as `eventspine init`).
         settings: instead of the root's settings.toml.
+        disk, threads: what the filesystem backend stands on; a simulation has its own.
 
     Raises:
         RootLocked: another process has the root.
@@ -209,12 +219,12 @@ async def open_spine(
     path, disk = Path(root), disk or Disk()
     if lab:
         await init_root(path)
-    if not path.is_dir():  # noqa: ASYNC240 - once, before anything runs
+    if not disk.is_directory(path):
         raise RootInvalid(f"{path} is not a directory; make it with: eventspine init --root {path}")
     settings = settings or load_settings(path)
     lock = RootLock(path, disk)
     try:
-        async with _running(path, settings, disk) as spine:
+        async with _running(path, settings, disk, threads) as spine:
             spine.announce = lock.announce
             yield spine
     finally:
@@ -222,11 +232,13 @@ async def open_spine(
 
 
 @asynccontextmanager
-async def _running(path: Path, settings: Settings, disk: Disk) -> AsyncIterator[Spine]:
+async def _running(
+    path: Path, settings: Settings, disk: Disk, threads: Threads
+) -> AsyncIterator[Spine]:
     supervisor = Supervisor("eventspine")
     hosts: list[StreamHost] = []
-    backends = StreamBackends(path, settings, supervisor, hosts.append, disk)
-    routes = RouteService(FilesystemRegistryStore(path, disk), backends, settings.routing)
+    backends = StreamBackends(path, settings, supervisor, hosts.append, disk, threads)
+    routes = RouteService(FilesystemRegistryStore(path, disk, threads), backends, settings.routing)
     await routes.load()
     actors = RouteActors(routes.find, backends)
     spine = Spine(settings, routes, actors, hosts, supervisor.tree)

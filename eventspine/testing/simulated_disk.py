@@ -8,12 +8,15 @@ Rules:
 - A power cut keeps any part of what was not synced: nothing, all, a prefix, or any sectors (the
   others are as before, or zeros); and any of the changes of names, each rename whole.
 - A sync that failed has marked its sectors clean: the next one answers well and writes nothing.
+- `write_durably` makes its own sectors durable and no others, as RWF_DSYNC does.
+- With `pause` set, every operation lets others run first, and a write may come in two pieces.
 Source: "Can Applications Recover from fsync Failures?".
 """
 
 from __future__ import annotations
 
 import errno
+import mmap
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +66,14 @@ class _File:
             size = max(len(self.platter), min(written, size))
         self._keep(size, self.dirty)
         self.forget_dirty()
+
+    def sync_range(self, start: int, end: int) -> None:
+        """Make these bytes durable, and the size they need; nothing else."""
+        sectors = set(range(start // SECTOR_BYTES, (end - 1) // SECTOR_BYTES + 1))
+        size = max(len(self.platter), min(end, len(self.cache)))
+        self._keep(size, self.dirty & sectors)
+        self.dirty -= sectors
+        self.resized = self.resized and len(self.platter) != len(self.cache)
 
     def forget_dirty(self) -> None:
         self.dirty, self.resized = set(), False
@@ -117,8 +128,12 @@ class SimulatedDisk:
         operations: how many operations changed something so far.
         crash_at: number of the operation to crash in, counting from 1; None for none.
         failing_syncs: numbers of the syncs, counting from 1, that raise EIO once.
+        failing_operations: numbers of the operations that raise EIO; a write leaves a part.
         space_bytes: bytes that files may still grow by; None for no limit.
         sync_files_max: as of the real disk; 0 makes every checkpoint sync the file system.
+        pause: called before every operation; whoever simulates threads lets others run in it.
+        short_writes: share of the writes that are made in two pieces.
+        cold: share of the reads that `read_nowait` does not answer.
     """
 
     def __init__(self, root: Path, seed: int = 0) -> None:
@@ -126,7 +141,10 @@ class SimulatedDisk:
         self.operations = self.syncs = 0
         self.crash_at: int | None = None
         self.failing_syncs: frozenset[int] = frozenset()
+        self.failing_operations: frozenset[int] = frozenset()
         self.space_bytes: int | None = None
+        self.pause: Callable[[], None] = lambda: None
+        self.short_writes = self.cold = 0.0
         self._rng = random.Random(seed)
         self.sync_files_max = 1000
         self._names: dict[Path, _Node] = {}
@@ -176,6 +194,14 @@ class SimulatedDisk:
             parent = parent.parent
         return True
 
+    def stop(self) -> None:
+        """The process ends between two operations: every further one raises Crashed."""
+        self._down = True
+
+    @property
+    def is_down(self) -> bool:
+        return self._down
+
     def _step(self, half: Callable[[], None] = lambda: None) -> None:
         """Count an operation that changes something; `half` is what a crash leaves of it."""
         self._alive()
@@ -184,6 +210,15 @@ class SimulatedDisk:
             half()
             self._down = True
             raise Crashed(f"at operation {self.operations}")
+        if self.operations in self.failing_operations:
+            half()
+            raise OSError(errno.EIO, "the simulated disk failed an operation")
+
+    def _enter(self) -> None:
+        """A system call begins: others may have their turn first."""
+        self._alive()
+        self.pause()
+        self._alive()
 
     def _alive(self) -> None:
         if self._down:
@@ -205,7 +240,7 @@ class SimulatedDisk:
     # --- files ---
 
     def open(self, path: Path, *, create: bool = False, exclusive: bool = False) -> int:
-        self._alive()
+        self._enter()
         node = self._names.get(path)
         if node is None:
             if not create:
@@ -234,12 +269,23 @@ class SimulatedDisk:
         return len(self._file(fd).cache)
 
     def read(self, fd: int, count: int, offset: int) -> bytes:
+        self._enter()
         return bytes(self._file(fd).cache[offset : offset + count])
 
     def read_nowait(self, fd: int, count: int, offset: int) -> bytes | None:
-        return self.read(fd, count, offset)
+        if self.cold and self._rng.random() < self.cold:
+            return None
+        return bytes(self._file(fd).cache[offset : offset + count])
 
     def write(self, fd: int, data: bytes, offset: int) -> None:
+        if self.short_writes and len(data) > 1 and self._rng.random() < self.short_writes:
+            cut = self._rng.randint(1, len(data) - 1)
+            self._write(fd, data[:cut], offset)
+            data, offset = data[cut:], offset + cut
+        self._write(fd, data, offset)
+
+    def _write(self, fd: int, data: bytes, offset: int) -> None:
+        self._enter()
         file = self._file(fd)
         part = self._rng.randint(0, len(data))
         self._step(lambda: file.write(data[:part], offset))
@@ -251,9 +297,10 @@ class SimulatedDisk:
 
     def write_durably(self, fd: int, data: bytes, offset: int) -> None:
         self.write(fd, data, offset)
-        self.sync_data(fd)
+        self._sync(self._file(fd), lambda file: file.sync_range(offset, offset + len(data)))
 
     def allocate(self, fd: int, size: int) -> None:
+        self._enter()
         file = self._file(fd)
         self._step()
         if size > len(file.cache):
@@ -263,6 +310,7 @@ class SimulatedDisk:
                 raise OSError(errno.ENOSPC, "no space left on the simulated disk")
 
     def truncate(self, fd: int, size: int) -> None:
+        self._enter()
         file = self._file(fd)
         self._step()
         self._grow(file, size)
@@ -272,15 +320,16 @@ class SimulatedDisk:
         self.sync(fd)
 
     def sync(self, fd: int) -> None:
-        self._sync(self._file(fd))
+        self._sync(self._file(fd), _File.sync)
 
-    def _sync(self, file: _File) -> None:
+    def _sync(self, file: _File, keep: Callable[[_File], None]) -> None:
+        self._enter()
         self._step()
         self.syncs += 1
         if self.syncs in self.failing_syncs:
             file.forget_dirty()
             raise OSError(errno.EIO, "the simulated disk failed a sync")
-        file.sync()
+        keep(file)
 
     def _file(self, fd: int) -> _File:
         self._alive()
@@ -304,14 +353,15 @@ class SimulatedDisk:
         self._rng.shuffle(nodes)
         for path, node in nodes:
             if isinstance(node, _File):
-                self._sync(node)
-            else:
+                self._sync(node, _File.sync)
+            elif path in self._names:
                 self.sync_directory(path)
         self.sync_directory(self.root)
 
     # --- names ---
 
     def sync_directory(self, path: Path) -> None:
+        self._enter()
         self._need_folder(path)
         self._step()
         rest = []
@@ -323,7 +373,7 @@ class SimulatedDisk:
         self._changes = rest
 
     def make_directories(self, path: Path) -> list[Path]:
-        self._alive()
+        self._enter()
         if path == self.root or path in self._names:
             return []
         made = [] if path.parent == self.root else self.make_directories(path.parent)
@@ -332,14 +382,19 @@ class SimulatedDisk:
         return [*made, path]
 
     def names(self, path: Path) -> list[str]:
-        self._alive()
+        self._enter()
         return sorted(other.name for other in self._names if other.parent == path)
 
     def exists(self, path: Path) -> bool:
         self._alive()
         return path == self.root or path in self._names
 
+    def is_directory(self, path: Path) -> bool:
+        self._alive()
+        return path == self.root or isinstance(self._names.get(path), _Folder)
+
     def rename(self, source: Path, target: Path) -> None:
+        self._enter()
         self._need(source)
         self._need_folder(target.parent)
         self._step()
@@ -347,6 +402,7 @@ class SimulatedDisk:
         self._change(_Change(target, self._names[source], source))
 
     def unlink(self, path: Path) -> None:
+        self._enter()
         self._need(path)
         self._step()
         self._release(path)
@@ -373,9 +429,17 @@ class SimulatedDisk:
     # --- whole files ---
 
     def read_file(self, path: Path) -> bytes | None:
-        self._alive()
+        self._enter()
         node = self._names.get(path)
         return bytes(node.cache) if isinstance(node, _File) else None
+
+    def map(self, path: Path) -> mmap.mmap | None:
+        data = self.read_file(path)
+        if not data:
+            return None
+        view = mmap.mmap(-1, len(data))
+        view.write(data)
+        return view
 
     def replace_file(self, path: Path, data: bytes) -> None:
         draft = path.with_name(f"{path.name}.new")

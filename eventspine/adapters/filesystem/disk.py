@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import mmap
 import os
 from pathlib import Path
 
@@ -138,6 +139,9 @@ class Disk:
     def exists(self, path: Path) -> bool:
         return os.path.exists(path)
 
+    def is_directory(self, path: Path) -> bool:
+        return os.path.isdir(path)
+
     def rename(self, source: Path, target: Path) -> None:
         os.replace(source, target)
 
@@ -150,6 +154,19 @@ class Disk:
             return path.read_bytes()
         except FileNotFoundError:
             return None
+
+    def map(self, path: Path) -> mmap.mmap | None:
+        """A whole file to look into, or None if it does not exist or is empty. Close it."""
+        try:
+            fd = self.open_read(path)
+        except FileNotFoundError:
+            return None
+        try:
+            return mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
+        except ValueError:
+            return None
+        finally:
+            self.close(fd)
 
     def replace_file(self, path: Path, data: bytes) -> None:
         """Put a whole small file in place, durably, at once: old or new, never between."""

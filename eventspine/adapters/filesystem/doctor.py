@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,6 +20,7 @@ from eventspine.adapters.filesystem.stream_files import StreamFiles
 from eventspine.adapters.filesystem.stream_folders import EVENTS_FILE, INDEX_FILE
 from eventspine.contracts.errors import StoreCorrupt
 from eventspine.contracts.settings import StorageSettings
+from eventspine.contracts.threads import THREADS, Threads
 from eventspine.contracts.wire import parse_line
 
 Verdict = Literal["ok", "mended", "damaged"]
@@ -36,7 +36,11 @@ class Finding:
 
 
 def examine(
-    root: Path, settings: StorageSettings, disk: Disk, accept: Collection[str] = ()
+    root: Path,
+    settings: StorageSettings,
+    disk: Disk,
+    accept: Collection[str] = (),
+    threads: Threads = THREADS,
 ) -> list[Finding]:
     """Recover the log, then verify every stream. Blocks; the caller holds the root's lock.
 
@@ -44,7 +48,7 @@ def examine(
         accept: keys of refusing streams that are to be taken for what their files say.
     """
     try:
-        store = FilesystemEventStreamStore.open(root, settings, disk)
+        store = FilesystemEventStreamStore.open(root, settings, disk, threads=threads)
     except StoreCorrupt as error:
         return [Finding("damaged", "commit log", error.detail)]
     recovery = store.recovery
@@ -59,7 +63,7 @@ def examine(
     quarantine = Quarantine(root, disk)
     refused = quarantine.refused()
     streams = events = 0
-    for key in stream_keys(root):
+    for key in stream_keys(root, disk):
         finding, count = _examine_stream(files, key)
         streams, events = streams + 1, events + count
         if finding.verdict != "ok":
@@ -89,12 +93,15 @@ def _look_at(
     return Finding("damaged", one.key, f"{wanted} {quarantine.folder}")
 
 
-def stream_keys(root: Path) -> Iterator[str]:
+def stream_keys(root: Path, disk: Disk, below: str = "event_stream") -> Iterator[str]:
     """The keys of all streams below a root, in order."""
-    for folder, names, files in os.walk(root / "event_stream"):
-        names.sort()
-        if EVENTS_FILE in files or INDEX_FILE in files:
-            yield str(Path(folder).relative_to(root))
+    if not disk.is_directory(root / below):
+        return
+    names = disk.names(root / below)
+    if EVENTS_FILE in names or INDEX_FILE in names:
+        yield below
+    for name in names:
+        yield from stream_keys(root, disk, f"{below}/{name}")
 
 
 def _examine_stream(files: StreamFiles, key: str) -> tuple[Finding, int]:

@@ -15,13 +15,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, TypeVar, TypeVarTuple
 
 import anyio
-import anyio.to_thread
 
 from eventspine.adapters.filesystem.backlog import Backlog, Unflushed
 from eventspine.adapters.filesystem.commit_log import LOG_FOLDER, CommitLog
@@ -43,6 +41,7 @@ from eventspine.contracts.stores import (
     StreamCommit,
     StreamHead,
 )
+from eventspine.contracts.threads import THREADS, Threads
 from eventspine.contracts.wire import event_id_of
 
 log = logging.getLogger(__name__)
@@ -75,6 +74,7 @@ class FilesystemEventStreamStore(EventStreamStore):
         flusher: Flusher,
         segments_max: int,
         recovery: Recovery,
+        threads: Threads = THREADS,
     ) -> None:
         self.recovery = recovery
         self._files = files
@@ -82,7 +82,8 @@ class FilesystemEventStreamStore(EventStreamStore):
         self._backlog = backlog
         self.flusher = flusher
         self._segments_max = segments_max
-        self._putting_away = ThreadPoolExecutor(1, thread_name_prefix="event ids")
+        self._threads = threads
+        self._putting_away = threads.executor("event ids")
         self._events = 0
         self._readers: anyio.CapacityLimiter | None = None
 
@@ -94,11 +95,13 @@ class FilesystemEventStreamStore(EventStreamStore):
         disk: Disk | None = None,
         *,
         start_flusher: bool = True,
+        threads: Threads = THREADS,
     ) -> FilesystemEventStreamStore:
         """Open a root whose lock the caller holds. Blocks; raises StoreCorrupt or OSError.
 
         Args:
             start_flusher: False leaves flushing to whoever calls `flusher` by hand.
+            threads: where the flusher, reads and the putting away of ids run.
         """
         settings, disk = settings or StorageSettings(), disk or Disk()
         folder = root / LOG_FOLDER
@@ -115,7 +118,7 @@ class FilesystemEventStreamStore(EventStreamStore):
             commit_log = continue_log(scan, disk, settings.log_segment_bytes)
             undo.callback(commit_log.close)
             flusher = Flusher(
-                backlog, files, commit_log, quarantine, disk, settings.flush_interval_s
+                backlog, files, commit_log, quarantine, disk, settings.flush_interval_s, threads
             )
             recovery = _recover(scan, backlog, files, quarantine, flusher)
             files.damaged.update({key: one.found for key, one in scan.lost.items()})
@@ -126,7 +129,9 @@ class FilesystemEventStreamStore(EventStreamStore):
             log.info("%s: recovered %s", root, recovery)
         if start_flusher:
             flusher.start()
-        return cls(files, commit_log, backlog, flusher, settings.log_segments_max, recovery)
+        return cls(
+            files, commit_log, backlog, flusher, settings.log_segments_max, recovery, threads
+        )
 
     def close(self) -> None:
         """Flush, checkpoint, and leave nothing but the files behind."""
@@ -211,7 +216,7 @@ class FilesystemEventStreamStore(EventStreamStore):
         """Wait for the disk on a thread: on one of a few, since more only wait for each other."""
         if self._readers is None:
             self._readers = anyio.CapacityLimiter(READ_THREADS)
-        return await anyio.to_thread.run_sync(work, *args, limiter=self._readers)
+        return await self._threads.run_sync(work, *args, limiter=self._readers)
 
     async def ids(self, key: str) -> EventIds:
         head = await self.head(key)

@@ -67,12 +67,10 @@ def level_path(folder: Path, n: int) -> Path:
     return folder / f"events.ids.{n}"
 
 
-def read_level(path: Path, epoch: int) -> Level | None:
+def read_level(path: Path, epoch: int, disk: Disk) -> Level | None:
     """A level file, or None when there is none of this epoch that is whole."""
-    try:
-        with path.open("rb") as file:
-            view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (FileNotFoundError, ValueError):
+    view = disk.map(path)
+    if view is None:
         return None
     head = view[:HEAD_BYTES]
     if len(head) == HEAD_BYTES and _u32.unpack_from(head, 60)[0] == crc32(head[:60]):
@@ -118,7 +116,7 @@ def write_level(
         disk.close(fd)
     disk.rename(draft, path)
     disk.sync_directory(path.parent)
-    level = read_level(path, epoch)
+    level = read_level(path, epoch, disk)
     assert level is not None, "a level file that was just written can be read"
     return level
 

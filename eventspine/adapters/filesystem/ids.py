@@ -173,7 +173,7 @@ def _put_away(
 
 def open_ids(folder: Path, epoch: int, disk: Disk, executor: Executor) -> FilesystemEventIds:
     """The index as far as its files go; the caller adds the ids of the events after `covered`."""
-    levels = [read_level(level_path(folder, n), epoch) for n in range(LEVELS_MAX)]
+    levels = [read_level(level_path(folder, n), epoch, disk) for n in range(LEVELS_MAX)]
     covered = 0
     for level in sorted((level for level in levels if level), key=lambda level: level.first):
         if level.first > covered + 1:

@@ -24,7 +24,7 @@ class RootLock:
         path = root / LOCK_FILE
         fd = disk.lock(path)
         if fd is None:
-            holder = lock_holder(root)
+            holder = lock_holder(root, disk)
             raise RootLocked(
                 f"{root} is in use by process {holder.get('pid', 'unknown')}",
                 root=str(root),
@@ -32,7 +32,11 @@ class RootLock:
                 url=holder.get("url"),
             )
         self._fd = fd
-        self.announce(None)
+        try:
+            self.announce(None)
+        except OSError:
+            disk.close(fd)
+            raise
 
     def announce(self, url: str | None) -> None:
         """Say in the lock file where the holder can be talked to."""
@@ -41,14 +45,16 @@ class RootLock:
         self._disk.write(self._fd, text, 0)
 
     def release(self) -> None:
-        self._disk.truncate(self._fd, 0)
-        self._disk.close(self._fd)
+        try:
+            self._disk.truncate(self._fd, 0)
+        finally:
+            self._disk.close(self._fd)
 
 
-def lock_holder(root: Path) -> dict[str, object]:
+def lock_holder(root: Path, disk: Disk) -> dict[str, object]:
     """What the lock file says of its holder; empty when it says nothing readable."""
     try:
-        holder = json.loads((root / LOCK_FILE).read_text(encoding="utf-8"))
+        holder = json.loads(disk.read_file(root / LOCK_FILE) or b"")
     except (OSError, ValueError):
         return {}
     return holder if isinstance(holder, dict) else {}

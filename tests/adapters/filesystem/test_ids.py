@@ -183,4 +183,4 @@ def test_a_level_file_that_is_not_whole_is_none(tmp_path) -> None:
     flipped = data[:70] + bytes([data[70] ^ 1]) + data[71:]
     for broken in (b"", data[:-1], data[:63], data + b"x", b"x" + data[1:], flipped):
         path.write_bytes(broken)
-        assert id_levels.read_level(path, 1) is None
+        assert id_levels.read_level(path, 1, Disk()) is None

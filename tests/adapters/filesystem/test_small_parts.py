@@ -34,12 +34,12 @@ def test_one_process_per_root(tmp_path) -> None:
     with pytest.raises(RootLocked) as caught:
         RootLock(tmp_path, Disk())
     assert caught.value.fields["url"] == "http://127.0.0.1:1"
-    assert lock_holder(tmp_path)["pid"] == caught.value.fields["pid"]
+    assert lock_holder(tmp_path, Disk())["pid"] == caught.value.fields["pid"]
     lock.release()
     RootLock(tmp_path, Disk()).release()
-    assert lock_holder(tmp_path) == {}
+    assert lock_holder(tmp_path, Disk()) == {}
     (tmp_path / "LOCK").write_text("[1]")
-    assert lock_holder(tmp_path) == {}
+    assert lock_holder(tmp_path, Disk()) == {}
 
 
 def test_quarantined_bytes_are_kept_once_and_never_overwritten(tmp_path) -> None:
@@ -96,7 +96,7 @@ def verdicts(root: Path) -> list[str]:
 def test_the_doctor_finds_nothing_in_a_healthy_root(tmp_path) -> None:
     stored(tmp_path, close=True)
     assert set(verdicts(tmp_path)) == {"ok"}
-    assert list(stream_keys(tmp_path)) == [KEY]
+    assert list(stream_keys(tmp_path, Disk())) == [KEY]
 
 
 def test_the_doctor_makes_a_missing_index_anew(tmp_path) -> None:
