@@ -53,6 +53,7 @@ class StreamFiles(StreamFolders):
         self.disk = disk
         self.reader = StreamReader(self, disk, open_max)
         self._states: OrderedDict[str, FileState] = OrderedDict()
+        self._unfinished: dict[str, FileState] = {}  # their files say less than is written
         self._made: set[Path] = set()
         self._unsynced: dict[str, bool] = {}
         self._filesystem = disk.open_filesystem(root)  # before anything is written below it
@@ -122,9 +123,11 @@ class StreamFiles(StreamFolders):
         if state.mode is None and part.mode is not None:
             self.write_head(key, IndexHead(state.epoch, part.mode))
             state.mode = part.mode
-        self._remember(key, state)  # before writing: a write that failed is done over from here
+        self._remember(key, state)
         self._unsynced.setdefault(key, False)
+        self._unfinished[key] = state  # a write that failed is done over from here
         self._write(key, state, part)
+        del self._unfinished[key]
 
     def _write(self, key: str, state: FileState, part: Unflushed) -> None:
         lines = part.lines[state.last + 1 - part.first :]
@@ -196,6 +199,7 @@ class StreamFiles(StreamFolders):
                 self.disk.unlink(folder / name)
         self.disk.replace_file(folder / INDEX_FILE, runs.encode_head(IndexHead(epoch, None)))
         self._states.pop(key, None)
+        self._unfinished.pop(key, None)
         self.reader.open.forget(key)
         self._unsynced[key] = True
 
@@ -208,7 +212,7 @@ class StreamFiles(StreamFolders):
         return head.epoch if head is not None else 0
 
     def _known_state(self, key: str) -> FileState | None:
-        state = self._states.get(key)
+        state = self._states.get(key) or self._unfinished.get(key)
         if state is None:
             state = self.load(key)
         return state
