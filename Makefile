@@ -3,6 +3,7 @@
 PORT ?= 8080
 ROOT ?= var
 N ?= 100
+SEED ?= 0
 ARGS ?=
 
 BIN := .venv/bin
@@ -15,7 +16,7 @@ FAST := not slow and not root and not browser and not torture
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help serve test check torture bench coverage format lock setup debian clean
+.PHONY: help serve test check torture simulate bench coverage format lock setup debian clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +38,11 @@ torture: $(DEV)  ## faults, N rounds of each (N=100), written to docs/EVIDENCE.m
 		EVENTSPINE_TORTURE_EVIDENCE="$${EVENTSPINE_TORTURE_EVIDENCE-docs/EVIDENCE.md}" \
 		$(BIN)/pytest -m torture --timeout=0 $(ARGS)
 
+simulate: $(DEV)  ## one schedule of the simulation again, told line by line (SEED=)
+\t@$(BIN)/python -m tests.simulation $(SEED) -v
+
 bench: $(DEV)  ## the benchmarks of bench/, peers installed (ARGS= goes to them)
-	@sh scripts/setup-bench.sh
+\t@sh scripts/setup-bench.sh
 	@$(BIN)/python -m bench $(ARGS)
 
 coverage: $(DEV)  ## the fast tests, with the lines and branches they miss

@@ -1,0 +1,240 @@
+"""Bugs that people write into systems like this one; the simulation has to find each of them.
+
+The first nine are those of a smaller store that was simulated before this one; the others are
+what this design could get wrong.
+"""
+
+from __future__ import annotations
+
+from eventspine.actors import host, lookup, page
+from eventspine.actors.host import StreamHost
+from eventspine.actors.stream import StreamActor
+from eventspine.adapters.filesystem import event_stream, mend
+from eventspine.adapters.filesystem.commit_log import CommitLog
+from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
+from eventspine.adapters.filesystem.flusher import Flusher
+from eventspine.adapters.filesystem.ids import FilesystemEventIds
+from eventspine.adapters.filesystem.log_scan import LogScan
+from eventspine.adapters.filesystem.stream_files import StreamFiles
+from eventspine.runtime.writer import Writer
+from tests.simulation.plant import Bug, Change
+
+
+def bug(name: str, what: str, *changes: tuple[object, str, str, str]) -> Bug:
+    return Bug(name, what, tuple(Change(*change) for change in changes))
+
+
+WRITE = "self._disk.write_durably(self._fd, whole, self._at)"
+RETRY = f"try:\n        {WRITE}\n    except OSError:\n        self._disk.sync_data(self._fd)"
+SYNC = "self.disk.sync_data(fd)"
+
+FIRST_NINE = [
+    bug(
+        "ack_before_fsync",
+        "a record is answered when it is written, and not yet on the disk",
+        (CommitLog, "append", WRITE, WRITE.replace("write_durably", "write")),
+    ),
+    bug(
+        "retry_fsync",
+        "a sync that failed is tried again, and the second answer believed",
+        (CommitLog, "append", WRITE, RETRY),
+        (StreamFiles, "_sync_file", SYNC, f"{SYNC}\n    except OSError:\n        {SYNC}"),
+    ),
+    bug(
+        "no_dir_fsync",
+        "the name of a new segment of the log is not made durable",
+        (CommitLog, "_rotate", "self._disk.sync_directory(self.folder)", "pass"),
+    ),
+    bug(
+        "keep_torn_tail",
+        "a torn record stays where it is, and the log goes on behind it",
+        (event_stream, "continue_log", "if scan.torn is not None:", "if False:"),
+    ),
+    bug(
+        "lost_dedupe",
+        "after a restart nobody knows the ids of the events that are there",
+        (FilesystemEventStreamStore, "ids", "at = index.covered", "at = head.sequence"),
+    ),
+    bug(
+        "offset_race",
+        "others run between reading the position and taking the next number",
+        (
+            StreamHost,
+            "append",
+            "only = self._append_plain(live, request)",
+            (
+                "at = live.sequence; await anyio.lowlevel.checkpoint(); live.sequence = at;"
+                " only = self._append_plain(live, request)"
+            ),
+        ),
+    ),
+    bug(
+        "read_uncommitted",
+        "readers are told of an event when it is decided, not when it is durable",
+        (
+            StreamActor,
+            "accept",
+            "self.sequence += len(commit.lines)",
+            (
+                "self.sequence += len(commit.lines); self.committed = self.sequence;"
+                " self.readers and self._remember(commit.lines, commit.first_sequence);"
+                " self.wake_readers()"
+            ),
+        ),
+    ),
+    bug(
+        "no_open_fsync",
+        "what a killed process has left in the page cache is believed, and not made durable",
+        (LogScan, "_make_durable", "for segment in self.segments:", "for segment in []:"),
+    ),
+    bug(
+        "dirsync_only_if_new",
+        "a directory that is there already is taken for durable",
+        (
+            FilesystemEventStreamStore,
+            "open",
+            "disk.make_directories(folder)\n    disk.sync_directory(root)",
+            "if disk.make_directories(folder):\n        disk.sync_directory(root)",
+        ),
+    ),
+]
+
+OF_THIS_DESIGN = [
+    bug(
+        "seal_not_written",
+        "nothing says which record was the last that was acknowledged",
+        (CommitLog, "_write_seal", "self._disk.write(", "None and self._disk.write("),
+    ),
+    bug(
+        "checkpoint_before_files",
+        "the checkpoint names events whose files are not durable",
+        (Flusher, "checkpoint", "self._files.sync()", "pass"),
+    ),
+    bug(
+        "checkpoint_too_far",
+        "the checkpoint names the end of the log, not of what was flushed",
+        (Flusher, "checkpoint", "at = self._flushed", "at = self._log.seal"),
+    ),
+    bug(
+        "segment_dropped_early",
+        "a segment goes although a checkpoint has not come to its end",
+        (CommitLog, "drop_through", "self._segments[1].first_lsn <= lsn + 1", "True"),
+    ),
+    bug(
+        "run_written_twice",
+        "after a crash the flusher writes again what the files hold already",
+        (StreamFiles, "_write", "part.lines[state.last + 1 - part.first :]", "part.lines"),
+    ),
+    bug(
+        "recovery_trusts_the_cache",
+        "recovery does not sync stream files that look complete",
+        (event_stream, "_mend", "files.distrust(key)", "pass"),
+    ),
+    bug(
+        "kept_runs_stay_clean",
+        "runs that a failed sync has marked clean are not written again",
+        (mend, "_good_part", "files.disk.write(fd, piece, run.offset)", "pass"),
+    ),
+    bug(
+        "torn_tail_comes_back",
+        "a torn tail is cut in memory alone, and is there again after a power cut",
+        (event_stream, "continue_log", "disk.sync(fd)", "pass"),
+    ),
+    bug(
+        "deleted_comes_back",
+        "recovery passes over what deletes a stream",
+        (
+            event_stream,
+            "_backlog_of",
+            "backlog.add(commits, Seal",
+            "backlog.add([commit for commit in commits if commit.kind < 3], Seal",
+        ),
+    ),
+    bug(
+        "close_forgotten",
+        "the end of a stream does not get into its index",
+        (StreamFiles, "_write", "if part.closed and not state.closed:", "if False:"),
+    ),
+    bug(
+        "full_disk_at_the_end",
+        "a stop on a full disk drops the log though the files are not complete",
+        (FilesystemEventStreamStore, "close", " and not self.flusher.full", ""),
+    ),
+    bug(
+        "full_disk_forgets",
+        "what could not be flushed is let go of",
+        (Flusher, "flush", "if self._stop.wait(RETRY_S):", "if True:"),
+    ),
+    bug(
+        "backlog_let_go_early",
+        "events are in memory no more before they are in the files",
+        (
+            Flusher,
+            "flush",
+            "generation, at = self._backlog.take()",
+            "generation, at = self._backlog.take(); self._backlog.flushed()",
+        ),
+    ),
+    bug(
+        "forgotten_id",
+        "the last id is not put away with the others, and is forgotten with them",
+        (FilesystemEventIds, "_words", "if sequence <= through", "if sequence < through"),
+    ),
+    bug(
+        "pending_ids_unseen",
+        "an id whose event is still on its way to the disk is not found",
+        (lookup, "known_events", "for commit in actor.pending or ():", "for commit in ():"),
+    ),
+    bug(
+        "twice_in_a_batch",
+        "an id that stands twice in one batch is stored twice",
+        (host, "decide", "if stored is None and event_id in new_ids:", "if False:"),
+    ),
+    bug(
+        "duplicate_answered_early",
+        "an event sent again is answered while the first is still on its way to the disk",
+        (StreamHost, "append", "await self._durable(actor, max(decision.sequences))", "pass"),
+    ),
+    bug(
+        "refusal_is_an_answer",
+        "a commit that was refused is answered as if it had been done",
+        (Writer, "_refuse", "self._settle(batch, error)", "self._settle(batch, None)"),
+    ),
+    bug(
+        "refusal_forgets_nothing",
+        "actors go on from a position whose commit was refused",
+        (Writer, "_refuse", "self._on_refused(error)", "pass"),
+    ),
+    bug(
+        "goes_on_behind_a_refusal",
+        "what was decided on a refused commit is committed all the same",
+        (Writer, "_serve", "refused = self._commit_one(batch)", "self._commit_one(batch)"),
+    ),
+    bug(
+        "unknown_counts",
+        "a commit whose outcome nobody knows moves the stream on",
+        (StreamActor, "settled", "if error is not None:", "if False:"),
+    ),
+    bug(
+        "cells_serve_on",
+        "when the disk has failed, actors stay with what they remember",
+        (StreamHost, "serve", "self.directory.reset_all(self.outage)", "pass"),
+    ),
+    bug(
+        "rests_at_work",
+        "an actor is put to rest while its commit is in flight",
+        (StreamActor, "may_rest", "not self.pending and ", ""),
+    ),
+    bug(
+        "tail_with_a_gap",
+        "a reader is served from a tail that starts behind it",
+        (StreamActor, "slice_after", "sequence + 1 < self.tail_first or ", ""),
+    ),
+    bug(
+        "reads_into_the_next_life",
+        "a page that was being read when its stream was deleted is answered",
+        (page, "read_lines", "if actor.epoch != epoch:", "if False:"),
+    ),
+]
+
+CATALOGUE = [*FIRST_NINE, *OF_THIS_DESIGN]

@@ -1,0 +1,87 @@
+"""What a schedule must not take from the real world: chance, the time of day, a process id.
+
+And the sizes at which the product starts to do something else, made so small that a schedule of
+milliseconds meets all of them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib
+import logging
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+from unittest.mock import patch
+
+import trio
+
+from eventspine.actors import lookup, stream, subscription
+from eventspine.adapters.filesystem import event_stream, ids, runs, stream_files
+from eventspine.contracts import event_id
+from eventspine.contracts.wire import WallClock
+from eventspine.runtime import writer
+from eventspine.services import routes
+
+DAY_ZERO_S = 1_800_000_000.0
+_Random = random.Random
+
+
+def virtual_clock() -> WallClock:
+    """The time of day, as far as the loop has got."""
+    return WallClock(lambda: DAY_ZERO_S + trio.current_time())
+
+
+class _Stopped(dt.datetime):
+    @classmethod
+    def now(cls, tz: dt.tzinfo | None = None) -> _Stopped:
+        return cls(2026, 11, 22, 12, 0, 0, 1, tz)
+
+
+@contextmanager
+def world_of(seed: int) -> Iterator[None]:
+    """Everything random is given by the seed until the block ends; trio's order too."""
+    rng = _Random(f"world {seed}")
+    sizes = [
+        (ids, "RECENT_MAX", rng.choice([2, 3, 8])),
+        (ids, "FAN_OUT", 2),
+        (runs, "RUN_EVENTS_MAX", rng.choice([1, 3, 256])),
+        (stream, "TAIL_LINES_MAX", rng.choice([1, 2, 1024])),
+        (stream_files, "STATES_MAX", rng.choice([1, 2, 100])),
+        (event_stream, "SCAN_EVENTS", rng.choice([2, 1024])),
+        (event_stream, "ROOM_WAIT_S", rng.choice([0.5, 30.0])),
+        (subscription, "HISTORY_EVENTS", rng.choice([2, 512])),
+        (lookup, "NEIGHBOURS", rng.choice([1, 128])),
+        (writer, "BATCH_ITEMS_MAX", rng.choice([1, 2, 8192])),
+    ]
+    seeds = _Random(f"objects {seed}")
+
+    class Seeded(_Random):
+        def __init__(self, given: Any = None) -> None:
+            super().__init__(seeds.getrandbits(64) if given is None else given)
+
+    trio_run: Any = importlib.import_module("trio._core._run")
+    state, level = random.getstate(), logging.root.manager.disable
+    patches: list[Any] = [patch.object(module, name, value) for module, name, value in sizes]
+    patches += [
+        patch.object(random, "Random", Seeded),
+        patch.object(os, "getpid", lambda: 4711),
+        patch.object(event_id, "_counter", count(seed).__next__),
+        patch.object(routes, "datetime", _Stopped),
+        patch.object(trio_run, "_ALLOW_DETERMINISTIC_SCHEDULING", True),
+    ]
+    try:
+        logging.disable(logging.CRITICAL)
+        random.seed(seed)
+        trio_run._r.seed(seed)
+        for each in patches:
+            each.start()
+        yield
+    finally:
+        for each in reversed(patches):
+            each.stop()
+        random.setstate(state)
+        logging.disable(level)
