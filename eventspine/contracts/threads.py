@@ -8,6 +8,7 @@ threads at a time and chooses which, so that the same code meets the same fate f
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from queue import SimpleQueue
@@ -57,6 +58,10 @@ class Threads:
     def thread(self, work: Callable[[], object], name: str) -> Thread:
         """A thread that runs `work` once it is started."""
         return threading.Thread(target=work, name=name, daemon=True)
+
+    def now(self) -> float:
+        """A clock in seconds, for what a thread's work took."""
+        return time.monotonic()
 
     def event(self) -> Event:
         return threading.Event()

@@ -157,6 +157,9 @@ class SimulatedThreads(Threads):
     def thread(self, work: Callable[[], object], name: str) -> SimulatedThread:
         return SimulatedThread(self, work)
 
+    def now(self) -> float:
+        return self.now_s
+
     def event(self) -> SimulatedEvent:
         return SimulatedEvent(self)
 

@@ -60,7 +60,7 @@ async def _examine(machine: Machine) -> None:
     disk = cast(Disk, machine.disk)
     async with SimulatedThreads(machine.rng) as threads:
         storage = machine.settings.storage
-        found: list[Finding] = await threads.run_sync(examine, ROOT, storage, disk, threads)
+        found: list[Finding] = await threads.run_sync(examine, ROOT, storage, disk, (), threads)
     for finding in found:
         if finding.verdict != "ok":
             machine.ledger.wrong(f"the doctor says: {finding}")

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import time
 
 from eventspine.adapters.filesystem.backlog import Backlog, Generation, Unflushed
 from eventspine.adapters.filesystem.commit_log import CommitLog
@@ -53,6 +52,7 @@ class Flusher:
         self._disk = disk
         self._interval_s = interval_s
         self._flushed = Seal()
+        self._now = threads.now
         self._stop = threads.event()
         self._progress = threads.condition()
         self._thread = threads.thread(self._run, "flusher")
@@ -72,11 +72,11 @@ class Flusher:
         try:
             rest_s = self._interval_s
             while not self._stop.wait(rest_s):
-                began = time.monotonic()
+                began = self._now()
                 self.flush()
                 if self._log.segments > 1:
                     self.checkpoint()
-                rest_s = max(self._interval_s, REST * (time.monotonic() - began))
+                rest_s = max(self._interval_s, REST * (self._now() - began))
         except BaseException as error:
             log.exception("the flusher failed")
             self.failure = error
