@@ -6,7 +6,7 @@ what this design could get wrong.
 
 from __future__ import annotations
 
-from eventspine.actors import host, lookup, page
+from eventspine.actors import host, page
 from eventspine.actors.host import StreamHost
 from eventspine.actors.stream import StreamActor
 from eventspine.adapters.filesystem import event_stream, mend
@@ -136,11 +136,6 @@ OF_THIS_DESIGN = [
         (mend, "_good_part", "files.disk.write(fd, piece, run.offset)", "pass"),
     ),
     bug(
-        "torn_tail_comes_back",
-        "a torn tail is cut in memory alone, and is there again after a power cut",
-        (event_stream, "continue_log", "disk.sync(fd)", "pass"),
-    ),
-    bug(
         "deleted_comes_back",
         "recovery passes over what deletes a stream",
         (
@@ -179,11 +174,6 @@ OF_THIS_DESIGN = [
         "forgotten_id",
         "the last id is not put away with the others, and is forgotten with them",
         (FilesystemEventIds, "_words", "if sequence <= through", "if sequence < through"),
-    ),
-    bug(
-        "pending_ids_unseen",
-        "an id whose event is still on its way to the disk is not found",
-        (lookup, "known_events", "for commit in actor.pending or ():", "for commit in ():"),
     ),
     bug(
         "twice_in_a_batch",

@@ -131,10 +131,11 @@ def _lives(rng: random.Random) -> Iterator[Life]:
         yield Life("kill", 1.0, crash_after=rng.randint(10, 15))
         yield Life("power", 1.0, crash_after=rng.randint(15, 45))
     elif roll < 0.35:  # a torn tail, found by a process that has no space to recover
-        ends: list[End] = ["kill", "power"]
+        ends: tuple[End, ...] = ("kill", "power")
         full, space_s = rng.randint(0, 63), rng.choice([0.01, 0.01, 10.0])
         yield Life(rng.choice(ends), 1.0, crash_after=rng.randint(20, 90))
-        yield Life(rng.choice(ends), rng.uniform(0.02, 0.2), space_bytes=full, space_s=space_s)
+        end = rng.choice([*ends, "stop"])
+        yield Life(end, rng.uniform(0.02, 0.2), space_bytes=full, space_s=space_s)
     for _ in range(rng.randint(0, 3)):
         yield _life(rng)
 

@@ -47,6 +47,7 @@ class Writer:
         deeds: list[tuple[Callable[[StreamLedger], Any], int]] = [
             (self._append, 12),
             (self._append_twice_at_once, 2),
+            (self._append_side_by_side, 3),
             (self._append_without_id, 6),
             (self._append_expecting, 2),
             (self._send_again, 3),
@@ -74,6 +75,15 @@ class Writer:
         async with trio.open_nursery() as both:
             both.start_soon(self._deliver, stream, events)
             both.start_soon(self._deliver, stream, events)
+
+    async def _append_side_by_side(self, stream: StreamLedger) -> None:
+        """Much and little at once: what has no room and what may still have some."""
+        much = self._events(stream, self._rng.randint(3, 6))
+        little = self._events(stream, 1, f"{self.name}+")
+        async with trio.open_nursery() as both:
+            both.start_soon(self._deliver, stream, much)
+            await trio.sleep(self._rng.expovariate(2000))
+            both.start_soon(self._deliver, stream, little)
 
     async def _append_without_id(self, stream: StreamLedger) -> None:
         events = [{**event, "event_id": None} for event in self._events(stream, 1)]
@@ -121,7 +131,7 @@ class Writer:
 
     # --- sending ---
 
-    def _events(self, stream: StreamLedger, count: int) -> list[Sent]:
+    def _events(self, stream: StreamLedger, count: int, client: str | None = None) -> list[Sent]:
         events: list[Sent] = []
         told: list[tuple[str, bytes]] = []
         for _ in range(count):
@@ -130,7 +140,7 @@ class Writer:
             payload = {"tag": tag, "x": more}
             events.append({"event_id": tag, "event_type": "e", "payload": payload})
             told.append((tag, encode_json(payload)))
-        stream.will_send(self.name, told)
+        stream.will_send(client or self.name, told)
         return events
 
     async def _deliver(
