@@ -297,7 +297,7 @@ class SimulatedDisk:
 
     def write_durably(self, fd: int, data: bytes, offset: int) -> None:
         self.write(fd, data, offset)
-        self._sync(self._file(fd), lambda file: file.sync_range(offset, offset + len(data)))
+        self._sync(fd, lambda file: file.sync_range(offset, offset + len(data)))
 
     def allocate(self, fd: int, size: int) -> None:
         self._enter()
@@ -320,10 +320,13 @@ class SimulatedDisk:
         self.sync(fd)
 
     def sync(self, fd: int) -> None:
-        self._sync(self._file(fd), _File.sync)
+        self._sync(fd, _File.sync)
 
-    def _sync(self, file: _File, keep: Callable[[_File], None]) -> None:
+    def _sync(self, fd: int, keep: Callable[[_File], None]) -> None:
         self._enter()
+        self._sync_file(self._file(fd), keep)
+
+    def _sync_file(self, file: _File, keep: Callable[[_File], None]) -> None:
         self._step()
         self.syncs += 1
         if self.syncs in self.failing_syncs:
@@ -353,7 +356,8 @@ class SimulatedDisk:
         self._rng.shuffle(nodes)
         for path, node in nodes:
             if isinstance(node, _File):
-                self._sync(node, _File.sync)
+                self._enter()
+                self._sync_file(node, _File.sync)
             elif path in self._names:
                 self.sync_directory(path)
         self.sync_directory(self.root)

@@ -7,6 +7,7 @@ what this design could get wrong.
 from __future__ import annotations
 
 from eventspine.actors import host, page
+from eventspine.actors.audience import Audience
 from eventspine.actors.host import StreamHost
 from eventspine.actors.stream import StreamActor
 from eventspine.adapters.filesystem import event_stream, mend
@@ -17,6 +18,7 @@ from eventspine.adapters.filesystem.ids import FilesystemEventIds
 from eventspine.adapters.filesystem.log_scan import LogScan
 from eventspine.adapters.filesystem.stream_files import StreamFiles
 from eventspine.runtime.writer import Writer
+from eventspine.services.appending import Appending
 from tests.simulation.plant import Bug, Change
 
 
@@ -58,13 +60,14 @@ FIRST_NINE = [
     bug(
         "offset_race",
         "others run between reading the position and taking the next number",
+        (Appending, "append", "if expected is None:", "if False:"),
         (
             StreamHost,
             "append",
-            "only = self._append_plain(live, request)",
+            "actor, (decision, commit) = live,",
             (
                 "at = live.sequence; await anyio.lowlevel.checkpoint(); live.sequence = at;"
-                " only = self._append_plain(live, request)"
+                " actor, (decision, commit) = live,"
             ),
         ),
     ),
@@ -74,10 +77,11 @@ FIRST_NINE = [
         (
             StreamActor,
             "accept",
-            "self.sequence += len(commit.lines)",
+            "self.sequence = commit.last",
             (
-                "self.sequence += len(commit.lines); self.committed = self.sequence;"
-                " self.readers and self._remember(commit.lines, commit.first_sequence);"
+                "self.sequence = self.committed = commit.last;"
+                " commit.lines and self.audience is not None and"
+                " self.audience.tell(commit.lines, commit.first_sequence);"
                 " self.wake_readers()"
             ),
         ),
@@ -131,6 +135,16 @@ OF_THIS_DESIGN = [
         (event_stream, "_mend", "files.distrust(key)", "pass"),
     ),
     bug(
+        "whole_sync_forgotten",
+        "a checkpoint of many streams leaves their files to the page cache",
+        (StreamFiles, "sync", "self.disk.sync_filesystem(self._filesystem)", "pass"),
+    ),
+    bug(
+        "round_forgets_news",
+        "what becomes durable while readers are served is never told to them",
+        (Audience, "_pass", "if self._round_end != self._end:", "if False:"),
+    ),
+    bug(
         "kept_runs_stay_clean",
         "runs that a failed sync has marked clean are not written again",
         (mend, "_good_part", "files.disk.write(fd, piece, run.offset)", "pass"),
@@ -141,8 +155,8 @@ OF_THIS_DESIGN = [
         (
             event_stream,
             "_backlog_of",
-            "backlog.add(commits, Seal",
-            "backlog.add([commit for commit in commits if commit.kind < 3], Seal",
+            "backlog.add(sound, Seal",
+            "backlog.add([commit for commit in sound if commit.kind < 3], Seal",
         ),
     ),
     bug(
@@ -218,7 +232,7 @@ OF_THIS_DESIGN = [
     bug(
         "tail_with_a_gap",
         "a reader is served from a tail that starts behind it",
-        (StreamActor, "slice_after", "sequence + 1 < self.tail_first or ", ""),
+        (Audience, "slice_after", "sequence + 1 < self._first or ", ""),
     ),
     bug(
         "reads_into_the_next_life",

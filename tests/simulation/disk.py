@@ -14,6 +14,7 @@ TOLD = [
     "allocate",
     "truncate",
     "sync_directory",
+    "sync_filesystem",
     "make_directories",
     "rename",
     "unlink",

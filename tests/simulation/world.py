@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import trio
 
-from eventspine.actors import lookup, stream, subscription
+from eventspine.actors import audience, lookup, subscription
 from eventspine.adapters.filesystem import event_stream, ids, runs, stream_files
 from eventspine.contracts import event_id
 from eventspine.contracts.wire import WallClock
@@ -49,8 +49,11 @@ def world_of(seed: int) -> Iterator[None]:
         (ids, "RECENT_MAX", rng.choice([2, 3, 8])),
         (ids, "FAN_OUT", 2),
         (runs, "RUN_EVENTS_MAX", rng.choice([1, 3, 256])),
-        (stream, "TAIL_LINES_MAX", rng.choice([1, 2, 1024])),
+        (audience, "TAIL_LINES_MAX", rng.choice([1, 2, 1024])),
         (stream_files, "STATES_MAX", rng.choice([1, 2, 100])),
+        (audience, "READERS_A_PASS", rng.choice([1, 128])),
+        (audience, "SLICE_BYTES_MAX", rng.choice([1, 64 * 1024])),
+        (subscription, "HISTORY_BYTES", rng.choice([1, 8 * 1024])),
         (event_stream, "SCAN_EVENTS", rng.choice([2, 1024])),
         (event_stream, "ROOM_WAIT_S", rng.choice([0.5, 30.0])),
         (subscription, "HISTORY_EVENTS", rng.choice([2, 512])),
