@@ -45,6 +45,7 @@ class LogScan:
         self.salvaged: list[str] = []
         self.lost: dict[str, Refused] = {}
         self._copies = copies
+        self._seen: set[str] = set()
         self.records = 0
         self.torn: tuple[Path, int] | None = None
         self.torn_bytes = 0
@@ -120,6 +121,7 @@ class LogScan:
                 head, commits = found.head, found.commits
             self.lsn, self.chain = head.lsn, head.chain
             self.records += 1
+            self._seen.update([commit.key for commit in commits])
             yield head.lsn, commits
             at += record.RECORD_HEAD_BYTES + head.length
 
@@ -133,7 +135,7 @@ class LogScan:
         return None
 
     def _salvage(self, segment: Segment, data: bytes, at: int, why: str) -> Salvaged:
-        found = salvage(data, at, self.lsn, self.chain, self._copies)
+        found = salvage(data, at, self.lsn, self.chain, self._copies, self._seen)
         if found is None:
             self._damaged(segment, at, why)
         self._tell(segment, f"record {found.head.lsn} was damaged: {found.how}")

@@ -15,7 +15,7 @@ Refused: skipping what cannot be read; taking a stream that no later record name
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from hashlib import sha256
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -51,8 +51,13 @@ class Salvaged(NamedTuple):
     how: str
 
 
-def salvage(data: bytes, at: int, lsn: int, chain: bytes, copies: Copies) -> Salvaged | None:
-    """The damaged record at `at`, which follows record `lsn` with that chain; None: no verdict."""
+def salvage(
+    data: bytes, at: int, lsn: int, chain: bytes, copies: Copies, seen: Collection[str] = ()
+) -> Salvaged | None:
+    """The damaged record at `at`, which follows record `lsn` with that chain; None: no verdict.
+
+    `seen`: keys that earlier records of the log name.
+    """
     start = at + RECORD_HEAD_BYTES
     head = mended_head(data[at:start])
     if head is None or head.lsn != lsn + 1 or start + head.length > len(data):
@@ -69,7 +74,9 @@ def salvage(data: bytes, at: int, lsn: int, chain: bytes, copies: Copies) -> Sal
     mended = unflipped(head, chain, body) if len(body) <= FLIPPED_BYTES_MAX else None
     if mended is not None:
         return Salvaged(head, record.decode_entries(mended, head.entries), [], "one bit")
-    if walked is None or not all(copies.knows(one.key) and is_consistent(one) for one in walked):
+    if walked is None or not all(
+        (one.key in seen or copies.knows(one.key)) and is_consistent(one) for one in walked
+    ):
         return None
     kept = [_with(one, lines) for one, lines in zip(walked, known, strict=True) if lines]
     lost = [
