@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -184,3 +185,15 @@ def test_a_registry_file_of_another_revision_is_a_conflict(tmp_path) -> None:
     store._save(RegistryImage(1), 0)
     with pytest.raises(RouteConflict):
         store._save(RegistryImage(2), 0)
+
+
+@pytest.mark.parametrize("nth", range(1, 6))
+def test_a_lock_that_cannot_be_written_is_not_held(nth: int) -> None:
+    disk = SimulatedDisk(ROOT)
+    disk.failing_operations = frozenset([nth])
+    for _ in range(2):
+        try:
+            RootLock(ROOT, cast(Disk, disk)).release()
+        except OSError:
+            assert disk.operations == nth
+        assert disk._open == {}

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import cast
 from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventspine.adapters.filesystem import runs
+from eventspine.adapters.filesystem import runs, stream_files
 from eventspine.adapters.filesystem.backlog import Unflushed
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.runs import IndexHead, Run
 from eventspine.adapters.filesystem.stream_files import StreamFiles
-from tests.adapters.filesystem.lines import closing, events
+from eventspine.testing.simulated_disk import SimulatedDisk
+from tests.adapters.filesystem.lines import closing, events, lines_of
 
 KEY = "event_stream/t/e/_/s"
 
@@ -113,3 +115,25 @@ def test_an_append_again_writes_nothing_twice(tmp_path) -> None:
     assert files.reader.read(KEY, 1, 9, 99, wait=True) == [b"1", b"2", b"3"]
     assert (tmp_path / KEY / "events.jsonl").read_bytes() == b"1\n2\n3\n"
     files.close()
+
+
+@pytest.mark.parametrize("space", range(0, 1200, 100))
+def test_a_stream_written_in_part_is_written_on_when_its_state_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch, space: int
+) -> None:
+    monkeypatch.setattr(stream_files, "STATES_MAX", 1)
+    disk = SimulatedDisk(Path("/simulated/root"))
+    files = StreamFiles(disk.root, cast(Disk, disk), 8)
+    one, lines = part(1, lines_of(1, 4, size=100)), lines_of(1, 1)
+    other = Unflushed(events(KEY + "2", 1, lines))
+    other.add(events(KEY + "2", 1, lines))
+    disk.space_bytes = space
+    try:
+        files.append(KEY, one)
+    except OSError:
+        disk.space_bytes = None
+    files.append(KEY + "2", other)
+    files.append(KEY, one)
+    state = files.load(KEY)
+    assert state is not None
+    assert state.last == 4
