@@ -15,6 +15,7 @@ from eventspine.adapters.filesystem.commit_log import CommitLog
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
 from eventspine.adapters.filesystem.flusher import Flusher
 from eventspine.adapters.filesystem.ids import FilesystemEventIds
+from eventspine.adapters.filesystem.lock import RootLock
 from eventspine.adapters.filesystem.log_scan import LogScan
 from eventspine.adapters.filesystem.stream_files import StreamFiles
 from eventspine.runtime.writer import Writer
@@ -241,4 +242,23 @@ OF_THIS_DESIGN = [
     ),
 ]
 
-CATALOGUE = [*FIRST_NINE, *OF_THIS_DESIGN]
+# Not planted but found: once they were in the product.
+FOUND_HERE = [
+    bug(
+        "written_in_part_and_forgotten",
+        "on a full disk, a stream written in part is taken for damaged",
+        (StreamFiles, "_known_state", " or self._unfinished.get(key)", ""),
+    ),
+    bug(
+        "lock_stays_open",
+        "a lock file that cannot be written at the end stays open, and the root locked",
+        (
+            RootLock,
+            "release",
+            "try:\n        self._disk.truncate(self._fd, 0)\n    finally:",
+            "self._disk.truncate(self._fd, 0)\n    if True:",
+        ),
+    ),
+]
+
+CATALOGUE = [*FIRST_NINE, *OF_THIS_DESIGN, *FOUND_HERE]

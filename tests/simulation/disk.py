@@ -28,6 +28,7 @@ class TracedDisk(SimulatedDisk):
         super().__init__(root, seed)
         self._tell = tell
         self._paths: dict[int, Path] = {}
+        self.crash_at_sync: int | None = None
 
     def open(self, path: Path, *, create: bool = False, exclusive: bool = False) -> int:
         fd = super().open(path, create=create, exclusive=exclusive)
@@ -36,6 +37,8 @@ class TracedDisk(SimulatedDisk):
 
     def _told(self, name: str, arguments: tuple[Any, ...]) -> Any:
         shown = " ".join([name.strip("_"), *map(self._text, arguments)])
+        if name == "_sync" and self.syncs + 1 == self.crash_at_sync:
+            self.crash_at = self.operations + 1
         try:
             answer = getattr(super(), name)(*arguments)
         except (OSError, Crashed) as error:

@@ -54,6 +54,7 @@ class Life:
         end: how it ends.
         after_s: when it ends, if it does not end before.
         crash_after: operations of the disk until the crash; None to end between two.
+        crash_sync: likewise, in which sync of a file from now on.
         failing_sync, failing_operation: which one from now on fails, once.
         space_bytes: what is left on the disk, until `space_s` seconds have passed.
         power_too: the power goes as well, after a stop or a kill.
@@ -62,6 +63,7 @@ class Life:
     end: End
     after_s: float
     crash_after: int | None = None
+    crash_sync: int | None = None
     failing_sync: int | None = None
     failing_operation: int | None = None
     space_bytes: int | None = None
@@ -148,6 +150,7 @@ class Machine:
         disk = self.disk
         if life.crash_after is not None:
             disk.crash_at = disk.operations + life.crash_after
+        disk.crash_at_sync = disk.syncs + life.crash_sync if life.crash_sync else None
         if life.failing_sync is not None:
             disk.failing_syncs = frozenset([disk.syncs + life.failing_sync])
         if life.failing_operation is not None:

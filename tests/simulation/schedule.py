@@ -133,7 +133,8 @@ def _lives(rng: random.Random) -> Iterator[Life]:
     elif roll < 0.35:  # a torn tail, found by a process that has no space to recover
         ends: tuple[End, ...] = ("kill", "power")
         full, space_s = rng.randint(0, 63), rng.choice([0.01, 0.01, 10.0])
-        yield Life(rng.choice(ends), 1.0, crash_after=rng.randint(20, 90))
+        sync = rng.choice([None, rng.randint(3, 14)])
+        yield Life(rng.choice(ends), 1.0, crash_after=rng.randint(20, 90), crash_sync=sync)
         end = rng.choice([*ends, "stop"])
         yield Life(end, rng.uniform(0.02, 0.2), space_bytes=full, space_s=space_s)
     for _ in range(rng.randint(0, 3)):
