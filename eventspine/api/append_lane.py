@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -24,6 +25,7 @@ from eventspine.api.context import new_request_id
 from eventspine.api.every_answer import EveryAnswer
 from eventspine.api.known_heads import Head, KnownHeads
 from eventspine.api.service import SpineService
+from eventspine.api.turns import Turns
 from eventspine.contracts.answers import Appended
 
 HEAD_BYTES_MAX = 2048
@@ -57,6 +59,7 @@ class AppendLane:
         limits = spine.settings.limits
         self._head_bytes_max = min(HEAD_BYTES_MAX, limits.header_bytes_max)
         self._body_bytes_max = min(BODY_BYTES_MAX, limits.body_bytes_max)
+        self.turns = Turns(limits.tenant_appends_a_pass)
         self.taken = 0  # requests that went this way
         self._dated: list[Header] = []
         self._status_lines: dict[int, bytes] = {}
@@ -107,9 +110,16 @@ class Request:
 
     def run(self, data: bytes, connection: Connection) -> None:
         """Append what is in `data`; the connection is answered, perhaps before this returns."""
-        lane, head = self._lane, self._head
         self._connection = connection
         self._started_s = time.perf_counter()
+        tenant, turns = self._head.sender.scope.tenant_id, self._lane.turns
+        if turns.may_run(tenant):
+            self._start(data)
+        else:
+            turns.later(tenant, partial(self._start, data))
+
+    def _start(self, data: bytes) -> None:
+        lane, head, connection = self._lane, self._head, self._connection
         self._id = request_id = head.request_id or new_request_id()
         lane.taken += 1
         stream_id, body = self._line[2].decode("ascii"), data[self._begin : self.bytes]

@@ -28,6 +28,9 @@ class Limits(BaseModel):
     commit_bytes_waiting_max: int = Field(
         64 * 1024 * 1024, ge=1024, description="Bytes waiting for the disk, all streams together."
     )
+    tenant_appends_a_pass: int = Field(
+        16, ge=1, description="Appends of one tenant in a row over HTTP while others append."
+    )
     long_poll_s_max: float = Field(60.0, ge=0, description="Largest `wait` of a long-poll.")
     long_polls_max: int = Field(10_000, ge=1, description="Long-polls waiting at once.")
 
