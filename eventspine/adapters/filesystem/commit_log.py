@@ -109,9 +109,13 @@ class CommitLog:
             raise
         if self._segments and self._segments[-1].path == path:
             self._segments.pop()  # made just before a crash, and empty
-        self._disk.write(fd, record.encode_head(first_lsn, self._chain), 0)
-        self._disk.sync(fd)
-        self._disk.sync_directory(self.folder)
+        try:
+            self._disk.write(fd, record.encode_head(first_lsn, self._chain), 0)
+            self._disk.sync(fd)
+            self._disk.sync_directory(self.folder)
+        except OSError:
+            self._disk.close(fd)
+            raise
         if self._fd >= 0:
             self._disk.close(self._fd)
         self._fd, self._at, self._size = fd, record.HEAD_BYTES, size
