@@ -49,7 +49,10 @@ def run(seed: int, show: Callable[[str], object] | None = None) -> Outcome:
     with world_of(seed):
         clock = trio.testing.MockClock(autojump_threshold=0)
         schedule = Schedule(seed, Trace(clock.current_time, show))
-        trio.run(schedule.main, clock=clock)
+        try:
+            trio.run(schedule.main, clock=clock)
+        except trio.TrioInternalError as error:
+            schedule.broke_the_loop(error)
         return schedule.outcome(clock.current_time())
 
 
@@ -107,6 +110,9 @@ class Schedule:
             if self._ledger.verdict:  # a promise is broken: nothing after it says more
                 self._scope.cancel()
             await trio.sleep(self._rng.random() / 100)
+
+    def broke_the_loop(self, error: trio.TrioInternalError) -> None:
+        self._ledger.wrong(f"an error got out of a callback on the loop: {error.__cause__!r}")
 
     def outcome(self, virtual_s: float) -> Outcome:
         machine = self._machine
