@@ -6,7 +6,7 @@ what this design could get wrong.
 
 from __future__ import annotations
 
-from eventspine.actors import host, page
+from eventspine.actors import host
 from eventspine.actors.audience import Audience
 from eventspine.actors.host import StreamHost
 from eventspine.actors.stream import StreamActor
@@ -15,7 +15,6 @@ from eventspine.adapters.filesystem.commit_log import CommitLog
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
 from eventspine.adapters.filesystem.flusher import Flusher
 from eventspine.adapters.filesystem.ids import FilesystemEventIds
-from eventspine.adapters.filesystem.lock import RootLock
 from eventspine.adapters.filesystem.log_scan import LogScan
 from eventspine.adapters.filesystem.stream_files import StreamFiles
 from eventspine.runtime.writer import Writer
@@ -235,29 +234,14 @@ OF_THIS_DESIGN = [
         "a reader is served from a tail that starts behind it",
         (Audience, "slice_after", "sequence + 1 < self._first or ", ""),
     ),
-    bug(
-        "reads_into_the_next_life",
-        "a page that was being read when its stream was deleted is answered",
-        (page, "read_lines", "if actor.epoch != epoch:", "if False:"),
-    ),
 ]
 
-# Not planted but found: once they were in the product.
+# Not planted but found: once it was in the product.
 FOUND_HERE = [
     bug(
         "written_in_part_and_forgotten",
         "on a full disk, a stream written in part is taken for damaged",
         (StreamFiles, "_known_state", " or self._unfinished.get(key)", ""),
-    ),
-    bug(
-        "lock_stays_open",
-        "a lock file that cannot be written at the end stays open, and the root locked",
-        (
-            RootLock,
-            "release",
-            "try:\n        self._disk.truncate(self._fd, 0)\n    finally:",
-            "self._disk.truncate(self._fd, 0)\n    if True:",
-        ),
     ),
 ]
 
