@@ -36,8 +36,8 @@ def main(folder: Path, kind: Kind | None) -> None:
                 disk.cut_power()
                 disk.restore_power()
 
-        for line in sys.stdin:
-            answer = _run(place / "case", Fault(**json.loads(line)), writes, cut)
+        for n, line in enumerate(sys.stdin):  # a cut may bring back what was removed before
+            answer = _run(place / f"case-{n}", Fault(**json.loads(line)), writes, cut)
             print(json.dumps(asdict(answer)), flush=True)
 
 
