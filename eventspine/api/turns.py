@@ -26,20 +26,23 @@ class Turns:
         self._appends_a_pass = appends_a_pass
         self._taken: dict[str, int] = {}
         self._waiting: dict[str, deque[Callable[[], None]]] = {}
-        self._seen: dict[str, float] = {}
+        self._resident: str | None = None  # who had the last pass, or the last place in it
+        self._others_until = 0.0
         self._counting = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def may_run(self, tenant: str) -> bool:
         """Whether an append of this tenant may run in this pass; if so it is counted."""
         taken = self._taken.get(tenant, 0)
+        if taken >= self._appends_a_pass and self._has_others():
+            return False
+        if self._waiting and tenant in self._waiting:
+            return False
+        self._taken[tenant] = taken + 1
         if not self._counting:
             self._counting = True
             loop = self._loop = self._loop or asyncio.get_running_loop()
             loop.call_soon(self._next_pass)
-        if tenant in self._waiting or (taken >= self._appends_a_pass and self._others(tenant)):
-            return False
-        self._taken[tenant] = taken + 1
         return True
 
     def later(self, tenant: str, work: Callable[[], None]) -> None:
@@ -47,23 +50,19 @@ class Turns:
         self.deferred += 1
         self._waiting.setdefault(tenant, deque()).append(work)
 
-    def _others(self, tenant: str) -> bool:
-        """Whether somebody else has appended lately. Asked for busy tenants alone."""
-        if len(self._taken) > 1:
-            return True
+    def _has_others(self) -> bool:
+        """Whether more than one tenant has appended lately. Asked for busy tenants alone."""
         assert self._loop is not None
-        since = self._loop.time() - ABOUT_S
-        return any(at > since for other, at in self._seen.items() if other != tenant)
+        return len(self._taken) > 1 or self._loop.time() < self._others_until
 
     def _next_pass(self) -> None:
         """The pass is over: remember who was there, and begin the next with those who wait."""
         assert self._loop is not None
-        now = self._loop.time()
-        for tenant in self._taken:
-            self._seen[tenant] = now
-        if len(self._seen) > 2 * len(self._taken) + 16:
-            self._seen = {one: at for one, at in self._seen.items() if at > now - ABOUT_S}
-        self._taken = {}
+        taken, self._taken = self._taken, {}
+        if len(taken) > 1 or self._resident not in taken:
+            if len(taken) > 1 or (taken and self._resident is not None):
+                self._others_until = self._loop.time() + ABOUT_S
+            self._resident = next(reversed(taken), self._resident)
         self._counting = bool(self._waiting)
         if not self._counting:
             return
