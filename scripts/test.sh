@@ -25,7 +25,18 @@ step spelling codespell
 step packages deptry --no-ansi .
 printf '\n%s\n' "$summary"
 
-pytest "$@" || failed="$failed tests"
+if [ $# -gt 0 ]; then
+    pytest "$@" || failed="$failed tests"
+else # the simulation keeps one processor busy, and the rest mostly waits: side by side
+    log=$(mktemp)
+    pytest -p no:cacheprovider tests/simulation >"$log" 2>&1 &
+    simulation=$!
+    pytest --ignore=tests/simulation || failed="$failed tests"
+    wait "$simulation" || failed="$failed simulation"
+    printf '\ntests/simulation, which ran beside the others:\n'
+    cat "$log"
+    rm -f "$log"
+fi
 if [ -n "$failed" ]; then
     echo "failed:$failed" >&2
     exit 1
