@@ -39,10 +39,10 @@ torture: $(DEV)  ## faults, N rounds of each (N=100), written to docs/EVIDENCE.m
 		$(BIN)/pytest -m torture --timeout=0 $(ARGS)
 
 simulate: $(DEV)  ## one schedule of the simulation again, told line by line (SEED=)
-\t@$(BIN)/python -m tests.simulation $(SEED) -v
+	@$(BIN)/python -m tests.simulation $(SEED) -v
 
 bench: $(DEV)  ## the benchmarks of bench/, peers installed (ARGS= goes to them)
-\t@sh scripts/setup-bench.sh
+	@sh scripts/setup-bench.sh
 	@$(BIN)/python -m bench $(ARGS)
 
 coverage: $(DEV)  ## the fast tests, with the lines and branches they miss
