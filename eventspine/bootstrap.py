@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from eventspine.actors.host import StreamHost
 from eventspine.actors.route import RouteActors
-from eventspine.adapters.filesystem.disk import Disk
+from eventspine.adapters.filesystem.disk import NO_SPACE, Disk
 from eventspine.adapters.filesystem.doctor import Finding, examine
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
 from eventspine.adapters.filesystem.lock import RootLock
@@ -42,6 +42,8 @@ from eventspine.contracts.errors import (
     InvalidRoute,
     NoRouteConfigured,
     RootInvalid,
+    StoreFull,
+    StoreUnavailable,
     UnsupportedBackend,
 )
 from eventspine.contracts.route import ResourceKind, ResourceRoute, RouteSpec
@@ -164,7 +166,11 @@ class StreamBackends(Backends[StreamHost]):
             ChildSpec("heartbeats", host.heartbeats),
         )
         tree = Supervisor(f"backend {name}", children, outage=OUTAGE)
-        await self._supervisor.start_child(tree.child_spec(shutdown_s=STORE_SHUTDOWN_S + 5))
+        try:
+            await self._supervisor.start_child(tree.child_spec(shutdown_s=STORE_SHUTDOWN_S + 5))
+        except OSError as error:
+            refusal = StoreFull if error.errno in NO_SPACE else StoreUnavailable
+            raise refusal(f"{name} cannot be opened: {error}", retry_after_s=5) from error
         self._opened(host)
         return host
 

@@ -28,8 +28,7 @@ from tests.simulation.ledger import StreamLedger
 from tests.simulation.machine import Machine, NoAnswer
 
 CONTEXT = RequestContext(tenant_id="t", env="dev", mode="lab")
-# OSError: of a backend that could not be opened when the first request needed it.
-NOT_NOW = (DeadlineExceeded, Draining, Overloaded, StoreFull, StoreUnavailable, OSError)
+NOT_NOW = (DeadlineExceeded, Draining, Overloaded, StoreFull, StoreUnavailable)
 TRIES = 12
 Sent = dict[str, Any]
 

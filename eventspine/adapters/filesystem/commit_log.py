@@ -17,21 +17,19 @@ events a second on a disk that takes 400 thousand this way), O_DSYNC, io_uring, 
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from eventspine.adapters.filesystem import record
-from eventspine.adapters.filesystem.disk import Disk
+from eventspine.adapters.filesystem.disk import NO_SPACE, Disk
 from eventspine.adapters.filesystem.seal import SEAL_FILE, Seal, encode_seal
 from eventspine.contracts.errors import StoreFull
 from eventspine.contracts.stores import StreamCommit
 
 LOG_FOLDER = "commit_log"
 log = logging.getLogger(__name__)
-_NO_SPACE = frozenset([errno.ENOSPC, errno.EDQUOT])
 
 
 class Segment(NamedTuple):
@@ -104,7 +102,7 @@ class CommitLog:
         try:
             fd = self._allocated(path, size)
         except OSError as error:
-            if error.errno in _NO_SPACE:
+            if error.errno in NO_SPACE:
                 raise StoreFull("no space for another log segment", retry_after_s=5) from error
             raise
         if self._segments and self._segments[-1].path == path:

@@ -16,6 +16,7 @@ from pathlib import Path
 from eventspine.adapters.filesystem import syncfs
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+NO_SPACE = frozenset([errno.ENOSPC, errno.EDQUOT])
 _NOWAIT_REFUSED = frozenset([errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL])
 
 

@@ -11,12 +11,11 @@ that is enough for them, and up to five seconds plus a flush where thousands of 
 
 from __future__ import annotations
 
-import errno
 import logging
 
 from eventspine.adapters.filesystem.backlog import Backlog, Generation, Unflushed
 from eventspine.adapters.filesystem.commit_log import CommitLog
-from eventspine.adapters.filesystem.disk import Disk
+from eventspine.adapters.filesystem.disk import NO_SPACE, Disk
 from eventspine.adapters.filesystem.quarantine import Quarantine
 from eventspine.adapters.filesystem.seal import CHECKPOINT_FILE, Seal, encode_seal
 from eventspine.adapters.filesystem.stream_files import StreamFiles
@@ -27,7 +26,6 @@ log = logging.getLogger(__name__)
 RETRY_S = 1.0
 REST = 9.0
 REST_S_MAX = 5.0
-_NO_SPACE = frozenset([errno.ENOSPC, errno.EDQUOT])
 
 
 class Flusher:
@@ -118,7 +116,7 @@ class Flusher:
             try:
                 self._append(key, part)
             except OSError as error:
-                if error.errno not in _NO_SPACE:
+                if error.errno not in NO_SPACE:
                     raise
                 return False
         return True
@@ -143,7 +141,7 @@ class Flusher:
         try:
             self._disk.replace_file(self._log.folder / CHECKPOINT_FILE, encode_seal(at))
         except OSError as error:
-            if error.errno not in _NO_SPACE:
+            if error.errno not in NO_SPACE:
                 raise
             self.full = True  # the log stays as long as it is; the next checkpoint tries again
             return
