@@ -44,6 +44,9 @@ class StorageSettings(BaseModel):
     log_segment_bytes: int = Field(64 * 1024 * 1024, ge=64 * 1024, description="One log segment.")
     log_segments_max: int = Field(4, ge=2, description="Segments before a checkpoint is forced.")
     flush_interval_s: float = Field(0.75, gt=0, le=1.0, description="Log to events.jsonl.")
+    sync_files_max: int = Field(
+        32, ge=0, description="A checkpoint of more streams syncs their whole file system at once."
+    )
     open_files_max: int = Field(
         4096, ge=8, description="Stream files held open; half of what the process may, at most."
     )

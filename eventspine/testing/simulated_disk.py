@@ -130,7 +130,6 @@ class SimulatedDisk:
         failing_syncs: numbers of the syncs, counting from 1, that raise EIO once.
         failing_operations: numbers of the operations that raise EIO; a write leaves a part.
         space_bytes: bytes that files may still grow by; None for no limit.
-        sync_files_max: as of the real disk; 0 makes every checkpoint sync the file system.
         pause: called before every operation; whoever simulates threads lets others run in it.
         short_writes: share of the writes that are made in two pieces.
         cold: share of the reads that `read_nowait` does not answer.
@@ -146,7 +145,6 @@ class SimulatedDisk:
         self.pause: Callable[[], None] = lambda: None
         self.short_writes = self.cold = 0.0
         self._rng = random.Random(seed)
-        self.sync_files_max = 1000
         self._names: dict[Path, _Node] = {}
         self._durable: dict[Path, _Node] = {}
         self._changes: list[_Change] = []

@@ -81,7 +81,6 @@ class Machine:
         self.rng = random.Random(f"machine {seed}")
         self._pauses = self.rng.choice([0.1, 0.3, 0.6])
         self.disk = TracedDisk(ROOT, seed, lambda what: trace.add("disk", what))
-        self.disk.sync_files_max = random.Random(f"sync {seed}").choice([0, 1, 1000])
         self.settings = settings
         self.ledger = ledger
         self.trace = trace

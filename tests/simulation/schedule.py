@@ -168,6 +168,7 @@ def _settings(rng: random.Random) -> Settings:
         log_segment_bytes=rng.choice([600, 2000, 8000]),
         log_segments_max=rng.choice([2, 3, 10]),
         flush_interval_s=rng.choice([0.005, 0.03, 0.2]),
+        sync_files_max=rng.choice([0, 1, 1000]),
         open_files_max=8,
     )
     limits = Limits.model_construct(

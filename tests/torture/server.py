@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import anyio
 from tests.docs.reader import free_port
 
 READY_S_MAX = 60.0
+STORAGE = {"log_segment_bytes": 256 * 1024, "sync_files_max": 4}
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -40,7 +42,17 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def init(self) -> None:
+        """A new root, with segments so small that checkpoints happen between two faults."""
         self.run("init", "--root", str(self.root))
+        settings = self.root / "settings.toml"
+        text = settings.read_text()
+        for name, value in STORAGE.items():
+            text, found = re.subn(
+                rf"^#? *{name} *=.*$", f"{name} = {value}", text, flags=re.MULTILINE
+            )
+            assert found == 1, f"settings.toml does not name {name}"
+        settings.write_text(text)
+        _sync(settings)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """A command of ours, to its end."""
@@ -123,6 +135,14 @@ class Server:
 
     def tail_of_log(self) -> str:
         return self.log.read_text(errors="replace")[-2000:] if self.log.exists() else ""
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _command(*arguments: str) -> list[str]:

@@ -21,13 +21,7 @@ _NOWAIT_REFUSED = frozenset([errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL])
 
 
 class Disk:
-    """The real disk.
-
-    Attributes:
-        sync_files_max: with more streams to make durable, the whole file system is.
-    """
-
-    sync_files_max = 32
+    """The real disk."""
 
     def open(self, path: Path, *, create: bool = False, exclusive: bool = False) -> int:
         flags = os.O_RDWR | os.O_CLOEXEC

@@ -109,7 +109,7 @@ class FilesystemEventStreamStore(EventStreamStore):
         disk.sync_directory(root)  # always: a process killed here before may not have come to it
         quarantine = Quarantine(root, disk)
         with ExitStack() as undo:
-            files = StreamFiles(root, disk, settings.open_files_max)
+            files = StreamFiles(root, disk, settings.open_files_max, settings.sync_files_max)
             undo.callback(files.close)
             scan = LogScan(folder, disk, quarantine, FileCopies(files))
             files.damaged.update({key: one.found for key, one in quarantine.refused().items()})

@@ -48,7 +48,7 @@ class FileState:
 class StreamFiles(StreamFolders):
     """All stream files below one root."""
 
-    def __init__(self, root: Path, disk: Disk, open_max: int) -> None:
+    def __init__(self, root: Path, disk: Disk, open_max: int, sync_files_max: int = 32) -> None:
         super().__init__(root)
         self.disk = disk
         self.reader = StreamReader(self, disk, open_max)
@@ -56,6 +56,7 @@ class StreamFiles(StreamFolders):
         self._unfinished: dict[str, FileState] = {}  # their files say less than is written
         self._made: set[Path] = set()
         self._unsynced: dict[str, bool] = {}
+        self._sync_files_max = sync_files_max
         self._filesystem = disk.open_filesystem(root)  # before anything is written below it
 
     # --- where a stream stands ---
@@ -241,7 +242,7 @@ class StreamFiles(StreamFolders):
         """Make everything appended so far durable, names included. Answers how many streams."""
         unsynced, self._unsynced = self._unsynced, {}
         made, self._made = self._made, set()
-        if self._filesystem is not None and len(unsynced) > self.disk.sync_files_max:
+        if self._filesystem is not None and len(unsynced) > self._sync_files_max:
             self.disk.sync_filesystem(self._filesystem)
             return len(unsynced)
         for key, renamed in unsynced.items():

@@ -60,7 +60,8 @@ def applied(model: Model, step: tuple[str, ...]) -> tuple[Model, list[StreamComm
 class Machine:
     """Runs steps; knows what is acknowledged and what is under way."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, sync_files_max: int = 1000) -> None:
+        self.settings = TINY.model_copy(update={"sync_files_max": sync_files_max})
         self.disk = SimulatedDisk(ROOT, seed)
         self.acked: Model = {}
         self.maybe: Model | None = None
@@ -100,7 +101,7 @@ class Machine:
 
     def open(self) -> None:
         self.store = FilesystemEventStreamStore.open(
-            ROOT, TINY, cast(Disk, self.disk), start_flusher=False
+            ROOT, self.settings, cast(Disk, self.disk), start_flusher=False
         )
 
     def crash(self, kind: Literal["process", "power"]) -> None:

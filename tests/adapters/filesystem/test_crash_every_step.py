@@ -55,9 +55,7 @@ def survive(machine: Machine, kind: Crash) -> None:
 
 def machine_of(seed: int, *, whole: bool) -> Machine:
     """A machine whose checkpoints sync the file system as a `whole`, or file by file."""
-    machine = Machine(seed)
-    machine.disk.sync_files_max = 0 if whole else 1000
-    return machine
+    return Machine(seed, 0 if whole else 1000)
 
 
 def operations_of(steps: list[tuple[str, ...]], *, whole: bool) -> int:
