@@ -234,4 +234,4 @@ def abandon(store: FilesystemEventStreamStore) -> None:
     """What the end of a process does: descriptors are closed, and that is all."""
     store._putting_away.shutdown()
     store._log.close()
-    store._files.reader.open.close()
+    store._files.close()

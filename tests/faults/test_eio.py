@@ -17,6 +17,7 @@ import pytest
 from tests.faults.injecting import injected
 from tests.faults.serving import Served, served
 from tests.faults.volume import missing_for
+from tests.torture.readers import RawReader
 from tests.torture.report import Report
 from tests.torture.test_sigkill import ROUNDS, SEED, report_of
 
@@ -63,6 +64,7 @@ async def _suffer(folder: Path, report: Report, rounds: range, back_s: list[floa
         await it.send_until_stored("s0", it.event("s0", 10), 5)
         reader = it.follow("s0")
         readers.start_soon(reader.follow, it.http)
+        await _caught_up(reader, it)  # connected before the first fault, so never again
         for number in rounds:
             call = CALLS[number % len(CALLS)]
             with injected(it.server.pid, call, "error=EIO:when=1", folder / "trace") as fault:
@@ -75,12 +77,16 @@ async def _suffer(folder: Path, report: Report, rounds: range, back_s: list[floa
             assert await it.read("quiet", "pages of another stream") == 1
             await it.read(refused[0], "pages")
             await anyio.sleep(QUIET_S)
-        last = it.history["s0"].acknowledged[-1][1]
-        with anyio.fail_after(10):
-            while reader.last < last:  # noqa: ASYNC110
-                await anyio.sleep(0.005)
+        await _caught_up(reader, it)
         assert reader.connections == 1, f"the reader was sent away: {reader.ends}"
         readers.cancel_scope.cancel()
+
+
+async def _caught_up(reader: RawReader, it: Served) -> None:
+    last = it.history["s0"].acknowledged[-1][1]
+    with anyio.fail_after(10):
+        while reader.last < last:  # noqa: ASYNC110
+            await anyio.sleep(0.005)
 
 
 async def _until_refused(it: Served, stream_id: str) -> tuple[str, dict[str, object]]:
