@@ -56,7 +56,10 @@ Generation = dict[str, Unflushed]
 
 
 class Backlog:
+    """Args: at: `start`, where the files are durable: the checkpoint that was found."""
+
     def __init__(self, at: Seal) -> None:
+        self.start = at
         self._lock = threading.Lock()
         self._adding: Generation = {}
         self._flushing: Generation = {}

@@ -50,7 +50,7 @@ class Flusher:
         self._quarantine = quarantine
         self._disk = disk
         self._interval_s = interval_s
-        self._flushed = Seal()
+        self._flushed = backlog.start
         self._now = threads.now
         self._stop = threads.event()
         self._progress = threads.condition()
@@ -73,7 +73,7 @@ class Flusher:
             while not self._stop.wait(rest_s):
                 began = self._now()
                 self.flush()
-                if self._log.segments > 1:
+                if self._log.segments > 1 and not self.full:
                     self.checkpoint()
                 took_s = self._now() - began
                 rest_s = max(self._interval_s, min(REST * took_s, REST_S_MAX))
@@ -84,17 +84,19 @@ class Flusher:
             self._progress.notify_all()
 
     def flush(self) -> Seal:
-        """Write the backlog as it is now. Answers where the log stood; waits out a full disk."""
+        """Write the backlog as it is now; waits out a full disk, unless it is told to stop.
+
+        Answers how far the log is in the files.
+        """
         generation, at = self._backlog.take()
         while not self._append_all(generation):
             self.full = True
             with self._progress:
                 self._progress.notify_all()
             if self._stop.wait(RETRY_S):
-                break  # the log keeps what could not be flushed
-        else:
-            self.full = False
-            self._flushed = at
+                return self._flushed  # the log keeps the rest, and so does the backlog, for reads
+        self.full = False
+        self._flushed = at
         self._backlog.flushed()
         self.flushes += 1
         return at
