@@ -88,7 +88,7 @@ def test_an_end_is_no_reset() -> None:
     with echo() as (heard, port), Proxy(port, always(up=Toxic(end_after=100))) as proxy:
         with Wire(proxy.port) as wire:
             wire.send(SAID)
-            assert wire.rest() == b""
+            assert SAID[:100].startswith(wire.rest())  # whatever of the echo came before the end
         assert heard.over.wait(5)
         assert (heard.ended_by, sum(heard.pieces)) == ("FIN", 100)
 
