@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from anyio.lowlevel import checkpoint
+
 from eventspine.actors.append import Stamp, check_stated
 from eventspine.actors.host import Request
 from eventspine.actors.stream import Commit
 from eventspine.actors.told import Done, Told
 from eventspine.contracts.answers import Appended
 from eventspine.contracts.context import RequestContext
-from eventspine.contracts.errors import InvalidEvent, TooLarge
+from eventspine.contracts.errors import BackendError, InvalidEvent, OwnerError, TooLarge
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.wire import Draft, WallClock, parse_body
 from eventspine.runtime.ticket import Ticket
@@ -42,11 +44,14 @@ class Appending:
     ) -> Appended:
         """Append one event; answered when it is on disk. See append_batch."""
         draft = to_draft(event)
-        if expected is None:
-            commit = self.submit(stream_id, draft, context)
-            if commit is not None:
-                await commit.ticket
-                return commit.appended()
+        try:
+            commit = self.submit(stream_id, draft, context) if expected is None else None
+        except (BackendError, OwnerError):
+            await checkpoint()  # who tries again at once must let others run
+            raise
+        if commit is not None:
+            await commit.ticket
+            return commit.appended()
         return await self._append(stream_id, [draft], context, expected)
 
     def submit(
@@ -124,7 +129,11 @@ class Appending:
         binding = await self._bindings.of(context.scope)
         place = binding.place(stream_id)
         request = self._request(binding, stream_id, drafts, stamp_of(context), expected)
-        return await binding.host.append(place.key, request)
+        try:
+            return await binding.host.append(place.key, request)
+        except (BackendError, OwnerError):
+            await checkpoint()
+            raise
 
     def append_json_soon(
         self,

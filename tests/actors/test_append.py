@@ -6,11 +6,13 @@ import json
 from contextlib import suppress
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from eventspine.bootstrap import open_spine
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import (
+    Draining,
     EventConflict,
     EventspineError,
     Overloaded,
@@ -271,3 +273,24 @@ async def test_ids_are_known_after_a_restart_and_many_further_ids(tmp_path, furt
         with pytest.raises(EventConflict):
             await spine.append("s", event(-2, "the one"), lab)
         assert (await spine.append("s", event(0, "new"), lab)).cursors == [Cursor(1, further + 2)]
+
+
+@pytest.mark.parametrize("batch", [False, True])
+async def test_a_caller_that_tries_again_at_once_lets_others_run(spine, batch: bool) -> None:
+    await spine.append("s", event(1), CONTEXT)
+    spine.drain()
+    turns: list[int] = []
+
+    async def other() -> None:
+        for n in range(3):
+            turns.append(n)
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(other)
+        for _ in range(10):
+            one, two = spine.append, spine.append_batch
+            call = two("s", [event(1)], CONTEXT) if batch else one("s", event(2), CONTEXT)
+            with pytest.raises(Draining):
+                await call
+        assert turns == [0, 1, 2]

@@ -60,7 +60,7 @@ FIRST_NINE = [
     bug(
         "offset_race",
         "others run between reading the position and taking the next number",
-        (Appending, "append", "if expected is None:", "if False:"),
+        (Appending, "append", "if expected is None else None", "if False else None"),
         (
             StreamHost,
             "append",
