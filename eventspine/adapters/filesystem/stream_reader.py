@@ -77,11 +77,12 @@ class StreamReader:
             if wanted is None or got is None:
                 return None
             skip = first + len(lines) - wanted[0].first if wanted else 0
-            for line in got[skip : skip + count - len(lines)]:
-                room -= len(line)
-                if room < 0 and lines:
-                    return lines
-                lines.append(line)
+            got = got[skip : skip + count - len(lines)]
+            size = sum(map(len, got))
+            if size > room:
+                return _first_of(got, room, lines)
+            lines += got
+            room -= size
             if not wanted or wanted[-1].flags & runs.CLOSED:
                 break
             at += len(wanted)
@@ -159,3 +160,13 @@ class StreamReader:
         if wait:
             return self._disk.read(fd, count, offset)
         return self._disk.read_nowait(fd, count, offset)
+
+
+def _first_of(got: list[bytes], room: int, lines: list[bytes]) -> list[bytes]:
+    """`lines` and as many more as there is room for; one line at least, whatever its size."""
+    for line in got:
+        room -= len(line)
+        if room < 0 and lines:
+            break
+        lines.append(line)
+    return lines
