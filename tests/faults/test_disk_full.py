@@ -6,7 +6,6 @@ room, by turns. One server process lives through all of it.
 
 from __future__ import annotations
 
-import faulthandler
 from pathlib import Path
 
 import anyio
@@ -22,12 +21,6 @@ MORE_KB = 256
 RESUMES_S_MAX = 5.0
 
 pytestmark = [pytest.mark.torture, pytest.mark.root, pytest.mark.timeout(240 + 20 * ROUNDS)]
-
-
-@pytest.fixture(autouse=True)
-def _patience() -> None:
-    """These take longer than the time after which pytest shows what every thread is doing."""
-    faulthandler.cancel_dump_traceback_later()
 
 
 def test_a_full_disk_refuses_appends_serves_reads_and_resumes(tmp_path: Path) -> None:

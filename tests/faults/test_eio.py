@@ -8,7 +8,6 @@ connected.
 
 from __future__ import annotations
 
-import faulthandler
 from pathlib import Path
 
 import anyio

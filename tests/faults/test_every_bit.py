@@ -8,7 +8,6 @@ it was, or refuse. Nothing may be served shorter or altered, nor be taken if wri
 
 from __future__ import annotations
 
-import faulthandler
 import random
 from collections.abc import Iterator
 from copy import deepcopy
@@ -43,12 +42,6 @@ pytestmark = [pytest.mark.torture, pytest.mark.slow, pytest.mark.timeout(900)]
 
 def opened(disk: SimulatedDisk) -> FilesystemEventStreamStore:
     return FilesystemEventStreamStore.open(ROOT, ROOMY, cast(Disk, disk), start_flusher=False)
-
-
-@pytest.fixture(autouse=True)
-def _patience() -> None:
-    """These take longer than the time after which pytest shows what every thread is doing."""
-    faulthandler.cancel_dump_traceback_later()
 
 
 @cache

@@ -9,7 +9,6 @@ twice, the store has to go on, and `doctor` has to find it clean.
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import random
 import shutil
@@ -30,12 +29,6 @@ SYNCS = ("fsync", "fdatasync", "pwritev2")
 WRITES = ("pwrite64", "pwritev2")
 
 pytestmark = [pytest.mark.torture, pytest.mark.root, pytest.mark.timeout(1800)]
-
-
-@pytest.fixture(autouse=True)
-def _patience() -> None:
-    """These take longer than the time after which pytest shows what every thread is doing."""
-    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ shutdown may say that all is well. What the kernel was doing at that moment it g
 
 from __future__ import annotations
 
-import faulthandler
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -27,12 +26,6 @@ from tests.torture.test_sigkill import ROUNDS, report_of
 CUTS: dict[Kind, int] = {"ext4": ROUNDS - ROUNDS // 2, "xfs": ROUNDS // 2}
 
 pytestmark = [pytest.mark.torture, pytest.mark.root, pytest.mark.timeout(240 + 20 * ROUNDS)]
-
-
-@pytest.fixture(autouse=True)
-def _patience() -> None:
-    """These take longer than the time after which pytest shows what every thread is doing."""
-    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
