@@ -30,9 +30,7 @@ pytestmark = [pytest.mark.torture, pytest.mark.root, pytest.mark.timeout(240 + 2
 
 
 @pytest.fixture(autouse=True)
-def _patience() -> None:
-    """These take longer than the time after which pytest shows what every thread is doing."""
-    faulthandler.cancel_dump_traceback_later()
+def _tools() -> None:
     missing = missing_for("strace")
     if missing:
         pytest.skip(missing)
