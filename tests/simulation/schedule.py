@@ -63,7 +63,7 @@ class Schedule:
         self._ledger = Ledger()
         self._trace = trace
         self._scope = trio.CancelScope()
-        self._machine = Machine(seed, _settings(rng), self._ledger, trace)
+        self._machine = Machine(seed, _settings(rng, seed), self._ledger, trace)
         self._machine.disk.short_writes = rng.choice([0.0, 0.1])
         self._machine.disk.cold = rng.choice([0.0, 0.5])
         self._streams = STREAMS[: rng.randint(1, 4)]
@@ -163,12 +163,12 @@ def _life(rng: random.Random) -> Life:
     )
 
 
-def _settings(rng: random.Random) -> Settings:
+def _settings(rng: random.Random, seed: int) -> Settings:
     storage = StorageSettings.model_construct(
         log_segment_bytes=rng.choice([600, 2000, 8000]),
         log_segments_max=rng.choice([2, 3, 10]),
         flush_interval_s=rng.choice([0.005, 0.03, 0.2]),
-        sync_files_max=rng.choice([0, 1, 1000]),
+        sync_files_max=random.Random(f"sync {seed}").choice([0, 1, 1000]),
         open_files_max=8,
     )
     limits = Limits.model_construct(
