@@ -274,9 +274,8 @@ class StreamHost:
 
 
 def _answer(decision: Decision, commit: Commit) -> Appended:
-    head = Cursor(commit.epoch, max(commit.last, commit.actor.committed))
     duplicates = len(decision.answers) - len(decision.lines)
-    return Appended(decision.answers, decision.sequences, head, duplicates)
+    return Appended(decision.answers, decision.sequences, commit.head, duplicates)
 
 
 async def _itself(actor: StreamActor) -> StreamActor:

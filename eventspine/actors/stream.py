@@ -50,12 +50,14 @@ class Commit(StreamCommit):
         self.ticket = ticket
         self.waiting: list[Ticket[None]] | None = None
 
+    @property
+    def head(self) -> Cursor:
+        """Where the stream stands for whoever waited for this commit, once it is durable."""
+        return Cursor(self.epoch, max(self.last, self.actor.committed))
+
     def appended(self) -> Appended:
-        """The answer to whoever appended just these lines, once they are durable."""
-        last = self.last
-        sequences = (last,) if len(self.lines) == 1 else range(self.first_sequence, last + 1)
-        head = Cursor(self.epoch, max(last, self.actor.committed))
-        return Appended(self.lines, sequences, head)
+        """The answer to whoever appended its one event, once it is durable."""
+        return Appended(self.lines, (self.last,), self.head)
 
     def settle(self, error: BaseException | None) -> None:
         """Called once, on the loop, when the writer is done with this commit."""
