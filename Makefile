@@ -7,7 +7,8 @@ SEED ?= 0
 ARGS ?=
 
 BIN := .venv/bin
-BUILD := pyproject.toml scripts/venv.sh scripts/install.sh requirements/build.txt
+BUILD := pyproject.toml scripts/venv.sh scripts/install.sh requirements/build.txt \
+	hatch_build.py $(wildcard eventspine/native/*.[ch])
 RUNTIME := .venv/stamp-runtime
 DEV := .venv/stamp-dev
 BROWSER := tests/browser/node_modules/.stamp
@@ -58,7 +59,7 @@ lock: $(DEV)  ## pin requirements/*.txt anew (UPGRADE=1 takes newer versions)
 setup: debian $(DEV) $(BROWSER)  ## all that the tests need, without running them
 
 clean:  ## remove what make made, and no data
-	rm -rf .venv dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist eventspine/native/*.so .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -rf .import_linter_cache tests/browser/node_modules
 	find eventspine tests bench -name __pycache__ -prune -exec rm -rf {} +
 

@@ -22,6 +22,7 @@ from anyio.abc import TaskStatus
 
 from eventspine.actors.append import NOTHING, Decision, Known, Stamp, decide, line_of
 from eventspine.actors.audience import Later, Reader
+from eventspine.actors.compiled import short_way
 from eventspine.actors.lookup import known_events, needs_lookup
 from eventspine.actors.stream import Commit, StreamActor, check_mode
 from eventspine.actors.told import Done, Told
@@ -55,12 +56,16 @@ class Request(NamedTuple):
 class StreamHost:
     """Owner of every StreamActor of one backend. `serve` opens it and opens it again."""
 
-    def __init__(self, name: str, limits: Limits, threads: Threads = THREADS) -> None:
+    def __init__(
+        self, name: str, limits: Limits, threads: Threads = THREADS, *, native: bool = True
+    ) -> None:
         self.name = name
         self.limits = limits
         self._threads = threads
         self.store: EventStreamStore | None = None
         self.writer: Writer[Commit] | None = None
+        self._native = native
+        self.short: Any = None  # the compiled way of a plain append, while there is one
         self.new_ticket: Callable[[], Ticket[Any]] = ticket_factory()
         self.later: Later = later_caller()
         self.draining = False
@@ -95,6 +100,9 @@ class StreamHost:
             on_refused=self.directory.reset_all,
             threads=self._threads,
         )
+        if self._native:
+            self.short = short_way(self.directory, self.writer, self.new_ticket, self.limits)
+            self.writer.settle_all = self.short.settle if self.short else self.writer.settle_all
         self.store, self.outage = store, ""
         try:
             await self.writer.run(task_status=task_status)
@@ -102,13 +110,14 @@ class StreamHost:
             self.outage = f"{type(error).__name__}: {error}"
             raise
         finally:
-            self.store = None
+            self.store = self.short = None
             if self.outage:
                 self.directory.reset_all(self.outage)
 
     def drain(self) -> None:
         """Take nothing new and end every reader. What was accepted is still committed."""
         self.draining = True
+        self.short = None
         for reader in tuple(self.readers):
             reader.wake()
 

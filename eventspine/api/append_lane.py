@@ -17,6 +17,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Protocol
 
+import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from eventspine.api.answer import Header
@@ -27,6 +28,8 @@ from eventspine.api.known_heads import Head, KnownHeads
 from eventspine.api.service import SpineService
 from eventspine.api.turns import Turns
 from eventspine.contracts.answers import Appended
+from eventspine.contracts.wire import decode_many, decode_one
+from eventspine.native import core
 
 HEAD_BYTES_MAX = 2048
 BODY_BYTES_MAX = 256 * 1024  # a longer body takes so long that its way does not matter
@@ -60,9 +63,37 @@ class AppendLane:
         self._head_bytes_max = min(HEAD_BYTES_MAX, limits.header_bytes_max)
         self._body_bytes_max = min(BODY_BYTES_MAX, limits.body_bytes_max)
         self.turns = Turns(limits.tenant_appends_a_pass)
-        self.taken = 0  # requests that went this way
+        self.taken = 0  # requests that went this way, and not the compiled one
         self._dated: list[Header] = []
         self._status_lines: dict[int, bytes] = {}
+        self.core = None if every.logs_requests else self._compiled()
+
+    def _compiled(self) -> Any:
+        """The same in C, for requests that are here in full and hold plain events."""
+        known = self.spine.known_bindings
+        if core is None or known is None or self.every.logs_requests:
+            return None
+        return core.Lane(
+            known=known,
+            find_head=self._heads.find,
+            may_run=self.turns.may_run,
+            status_line=self.status_line,
+            failed=self._failed,
+            decode=decode_one,
+            decode_many=decode_many,
+            loads=orjson.loads,
+            counts=self.every.counts,
+            count_key=("POST", TEMPLATE, 201),
+            process=new_request_id().encode(),
+            body_bytes_max=self._body_bytes_max,
+            events_max=self.spine.settings.limits.batch_events_max,
+        )
+
+    def _failed(
+        self, connection: Connection, head: Head, address: bytes, request_id: bytes, error: Exception
+    ) -> None:
+        """A commit of the compiled lane was not made durable: its request is refused."""
+        Request.refuse(self, connection, head, address, request_id.decode(), error)
 
     def find(self, data: bytes) -> Request | None:
         """The append these bytes begin with, perhaps without its whole body; None: not ours."""
@@ -155,6 +186,24 @@ class Request:
             self._done(None, error)
         else:
             self._done(appended, None)
+
+    @classmethod
+    def refuse(
+        cls,
+        lane: AppendLane,
+        connection: Connection,
+        head: Head,
+        address: bytes,
+        request_id: str,
+        error: Exception,
+    ) -> None:
+        """Answer a request that began elsewhere. Its time is not known."""
+        line = _LINE(b"POST %b HTTP/1.1\r\n" % address)
+        assert line is not None, "the compiled lane takes the same addresses"
+        request = cls(lane, line, head, 0, 0)
+        request._connection, request._id = connection, request_id
+        request._started_s = time.perf_counter()
+        request._done(None, error)
 
     def _done(self, appended: Appended | None, error: BaseException | None) -> None:
         lane, head, request_id = self._lane, self._head, self._id

@@ -19,7 +19,7 @@ access_log = logging.getLogger("eventspine.access")
 
 class EveryAnswer:
     def __init__(self, cors: Cors, *, log_requests: bool = False) -> None:
-        self.cors, self._log_requests = cors, log_requests
+        self.cors, self.logs_requests = cors, log_requests
         # (method, template, status) -> answers; read by metrics.py
         self.counts: Counter[tuple[str, str, int]] = Counter()
 
@@ -56,7 +56,7 @@ class EveryAnswer:
     ) -> None:
         """Count an answer, and give it its line in the access log."""
         self.counts[method, template, status] += 1
-        if self._log_requests:
+        if self.logs_requests:
             members = {
                 "method": method,
                 "path": instance,

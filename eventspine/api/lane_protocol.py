@@ -69,6 +69,10 @@ class LaneProtocol(EdgeProtocol):
         ):
             super().data_received(data)
             return
+        core = self._lane.core
+        if core is not None and (taken := core.start(data, self)):
+            self._took(data, taken)
+            return
         request = self._lane.find(data)
         if request is None:
             super().data_received(data)
@@ -81,13 +85,21 @@ class LaneProtocol(EdgeProtocol):
             self._run(request, data)
 
     def _run(self, request: Request, data: bytes) -> None:
+        core = self._lane.core if self._lane is not None else None
+        if core is not None and (taken := core.start(data, self)):
+            self._took(data, taken)
+        else:
+            self._took(data, request.bytes)
+            request.run(data, self)
+
+    def _took(self, data: bytes, taken: int) -> None:
+        """The first `taken` bytes are an append; the disk is waited for."""
+        self._waiting = True
         if self._deadline is not None:
             self._stop_watching()
-        self._waiting = True
-        if len(data) > request.bytes:
-            self._held += data[request.bytes :]
+        if len(data) > taken:
+            self._held += data[taken:]
             self.flow.pause_reading()
-        request.run(data, self)
 
     def _parse(self, data: bytes) -> None:
         """The ordinary way."""

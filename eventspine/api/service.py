@@ -66,6 +66,11 @@ class SpineService(Protocol):
         idempotency_key: str | None = None,
         expected: str | None = None,
     ) -> Appended: ...
+    @property
+    def known_bindings(self) -> dict[Any, Any] | None:
+        """Scopes whose backend is known, for the compiled lane; None: it is not to be used."""
+        ...
+
     def append_json_soon(
         self,
         stream_id: str,

@@ -256,7 +256,7 @@ class StoreCorrupt(BackendError):
     """Fields: `path`, `found`."""
 
     code = "store_corrupt"
-    title = "Stored bytes failed their checksum and are quarantined"
+    title = "Stored bytes are damaged or cannot be read"
     remedy = "Run eventspine doctor; the bytes are kept, other streams are not affected."
 
 

@@ -68,6 +68,7 @@ class Settings(BaseModel):
     storage: StorageSettings = StorageSettings()
     routing: RoutingSettings = RoutingSettings()
     limits: Limits = Limits()
+    native: bool = Field(True, description="Plain appends run compiled, where that was built.")
     surface_aliases: dict[str, str] = Field(default_factory=lambda: dict(SURFACE_ALIASES))
 
 

@@ -72,6 +72,7 @@ _one = msgspec.json.Decoder(Draft)
 _many = msgspec.json.Decoder(list[Draft])
 _stored = msgspec.json.Decoder(StoredLine)
 _stored_id = msgspec.json.Decoder(_StoredId)
+decode_one, decode_many = _one.decode, _many.decode
 encode_json = msgspec.json.encode
 _WHITESPACE = b" \t\r\n"
 _LINE_BREAKS = b"\t\r\n"

@@ -66,6 +66,11 @@ class WriterStatistics:
     failed: bool
 
 
+def _settle_all(batch: Sequence[Item]) -> None:
+    for item in batch:
+        item.settle(None)
+
+
 class _Stop:
     """Told to the thread: nothing comes after this."""
 
@@ -90,6 +95,7 @@ class Writer(Generic[I]):
         self._commit = commit
         self._bytes_waiting_max = bytes_waiting_max
         self._on_refused = on_refused
+        self.settle_all: Callable[[Sequence[I]], object] = _settle_all
         self._threads = threads
         self._queue: Queue[list[I] | _Stop | _Resume] = threads.queue()
         self._outbox: list[I] = []
@@ -173,8 +179,11 @@ class Writer(Generic[I]):
 
     def _settle(self, batch: Sequence[I], error: BaseException | None) -> None:
         self._bytes_waiting -= sum([item.size for item in batch])
-        for item in batch:
-            item.settle(error)
+        if error is None:
+            self.settle_all(batch)
+        else:
+            for item in batch:
+                item.settle(error)
 
     def _refuse(self, batch: Sequence[I], error: BaseException, first: bool) -> None:
         self._settle(batch, error)

@@ -43,6 +43,15 @@ class Appending:
         expected: str | None = None,
     ) -> Appended:
         """Append one event; answered when it is on disk. See append_batch."""
+        if expected is None:
+            binding = self._bindings.known.get(context.scope)
+            if binding is not None and binding.host.short is not None:
+                short, place = binding.host.short, binding.places.get(stream_id)
+                commit = short.submit(place, event, stamp_of(context)) if place else None
+                if commit is not None:
+                    await commit.ticket
+                    answer: Appended = short.answer(commit)
+                    return answer
         draft = to_draft(event)
         try:
             commit = self.submit(stream_id, draft, context) if expected is None else None

@@ -38,6 +38,7 @@ class Spine(Appending, Reading):
         Appending.__init__(self, bindings, settings.limits)
         Reading.__init__(self, bindings, settings.limits)
         self.settings = settings
+        self.known_bindings = bindings.known if settings.native else None
         self.routes = routes
         self._hosts = hosts
         self._tree = tree

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from eventspine.adapters.filesystem.seal import Seal
 from eventspine.contracts.stores import CommitKind, StreamCommit, StreamHead
+from eventspine.native import core
 
 
 class Unflushed:
@@ -53,6 +54,8 @@ class Unflushed:
 
 
 Generation = dict[str, Unflushed]
+if core is not None:
+    core.shapes(StreamCommit, Unflushed)
 
 
 class Backlog:
@@ -68,16 +71,18 @@ class Backlog:
     def add(self, batch: Sequence[StreamCommit], at: Seal) -> None:
         """Count a durable record in; the log stands `at` it."""
         with self._lock:
-            adding = self._adding
-            for commit in batch:
-                stream = adding.get(commit.key)
-                if stream is None:
-                    stream = adding[commit.key] = Unflushed(commit)
-                elif stream.lines and commit.lines:
-                    stream.lines.extend(commit.lines)
-                    continue
-                stream.add(commit)
+            if core is not None:
+                core.extend_known(self._adding, batch, self._add)
+            else:
+                for commit in batch:
+                    self._add(commit)
             self._at = at
+
+    def _add(self, commit: StreamCommit) -> None:
+        stream = self._adding.get(commit.key)
+        if stream is None:
+            stream = self._adding[commit.key] = Unflushed(commit)
+        stream.add(commit)
 
     def take(self) -> tuple[Generation, Seal]:
         """Everything added so far, now being flushed, and where the log stood after it."""

@@ -30,6 +30,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from eventspine.contracts.stores import CommitKind, StreamCommit
+from eventspine.native import core
 
 HEAD_BYTES = 64
 RECORD_HEAD_BYTES = 64
@@ -66,6 +67,14 @@ def decode_head(data: bytes) -> tuple[int, bytes] | None:
 
 
 def encode_entries(batch: Sequence[StreamCommit]) -> bytes:
+    """The entries of a record, one for each commit."""
+    if core is not None:
+        compiled: bytes = core.encode_entries(batch)
+        return compiled
+    return encode_entries_in_python(batch)
+
+
+def encode_entries_in_python(batch: Sequence[StreamCommit]) -> bytes:
     parts: list[bytes] = []
     add = parts.append
     for commit in batch:

@@ -1,0 +1,57 @@
+/* eventspine.native._core: the module, and how it finds the slots of Python objects. */
+#include "core.h"
+
+Py_ssize_t slot_offset(PyObject *type, const char *name) {
+    PyObject *slot = PyObject_GetAttrString(type, name);
+    if (slot == NULL)
+        return -1;
+    Py_ssize_t offset = -1;
+    if (Py_IS_TYPE(slot, &PyMemberDescr_Type)) {
+        PyMemberDef *member = ((PyMemberDescrObject *)slot)->d_member;
+        if (member->type == T_OBJECT_EX)
+            offset = member->offset;
+    }
+    Py_DECREF(slot);
+    if (offset < 0)
+        PyErr_Format(PyExc_TypeError, "%R has no slot %s", type, name);
+    return offset;
+}
+
+PyDoc_STRVAR(shapes_doc, "shapes(commit_type, unflushed_type) -> None\n\n"
+                         "The types whose slots encode_entries and extend_known read.");
+
+static PyObject *shapes(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *commit_type, *unflushed_type;
+    if (!PyArg_ParseTuple(args, "O!O!", &PyType_Type, &commit_type, &PyType_Type, &unflushed_type) ||
+        shapes_set(commit_type, unflushed_type))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"shapes", shapes, METH_VARARGS, shapes_doc},
+    {"encode_entries", encode_entries, METH_O, "The entries of a record: record.py."},
+    {"extend_known", (PyCFunction)(void (*)(void))extend_known, METH_FASTCALL,
+     "extend_known(adding, batch, other): Backlog.add for many."},
+    {"write_all", write_all, METH_O, "write_all([(fd, data, offset), ...]), without the interpreter."},
+    {"write_sealed", (PyCFunction)(void (*)(void))write_sealed, METH_FASTCALL,
+     "write_sealed(fd, data, offset, seal_fd, seal) -> errno of the seal, or 0"},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, .m_name = "eventspine.native._core",
+    .m_doc = "The compiled half of the append.", .m_size = -1, .m_methods = methods};
+
+PyMODINIT_FUNC PyInit__core(void) {
+    if (PyType_Ready(&ShortWayType) < 0 || PyType_Ready(&LaneType) < 0 ||
+        PyType_Ready(&LaneTicketType) < 0)
+        return NULL;
+    PyObject *module = PyModule_Create(&definition);
+    if (module != NULL &&
+        (PyModule_AddObjectRef(module, "ShortWay", (PyObject *)&ShortWayType) < 0 ||
+         PyModule_AddObjectRef(module, "Lane", (PyObject *)&LaneType) < 0))
+        Py_CLEAR(module);
+    return module;
+}
