@@ -63,10 +63,19 @@ class AppendLane:
         self._head_bytes_max = min(HEAD_BYTES_MAX, limits.header_bytes_max)
         self._body_bytes_max = min(BODY_BYTES_MAX, limits.body_bytes_max)
         self.turns = Turns(limits.tenant_appends_a_pass)
-        self.taken = 0  # requests that went this way, and not the compiled one
+        self.run = 0  # requests that went this way, the compiled ones apart
         self._dated: list[Header] = []
         self._status_lines: dict[int, bytes] = {}
         self.core = None if every.logs_requests else self._compiled()
+
+    @property
+    def taken(self) -> int:
+        """Requests that went the short way, compiled or not."""
+        return self.run + self.compiled
+
+    @property
+    def compiled(self) -> int:
+        return self.core.taken if self.core is not None else 0
 
     def _compiled(self) -> Any:
         """The same in C, for requests that are here in full and hold plain events."""
@@ -152,7 +161,7 @@ class Request:
     def _start(self, data: bytes) -> None:
         lane, head, connection = self._lane, self._head, self._connection
         self._id = request_id = head.request_id or new_request_id()
-        lane.taken += 1
+        lane.run += 1
         stream_id, body = self._line[2].decode("ascii"), data[self._begin : self.bytes]
         try:
             soon = lane.spine.append_json_soon(

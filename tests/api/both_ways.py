@@ -1,4 +1,4 @@
-"""The short way and the ordinary way of an append, asked the same bytes."""
+"""The ways of an append, asked the same bytes: compiled, short, and the ordinary one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Got(NamedTuple):
 _VARYING = [
     (rb'"ts":"[^"]+"', b'"ts":"T"'),
     (rb'"event_id":"[0-9a-f-]{36}"', b'"event_id":"E"'),
-    (rb"[0-9a-f]{12}-[0-9a-f]+", b"R"),
+    (rb"[0-9a-f]{12}-[0-9a-f]+(\.[0-9a-f]+)?", b"R"),
 ]
 
 
@@ -64,20 +64,29 @@ def answers_in(raw: bytes) -> list[Got]:
 
 
 class Ways:
-    """Two servers that differ in the setting alone."""
+    """Servers that differ in their settings alone."""
 
-    def __init__(self, short: Served, ordinary: Served) -> None:
-        self.both = (short, ordinary)
-        self.short = short
+    def __init__(self, compiled: Served, short: Served, ordinary: Served) -> None:
+        self.compiled, self.short, self.ordinary = compiled, short, ordinary
 
     @property
     def taken(self) -> int:
-        """How many requests went the short way."""
+        """How many requests went the short way, where it is not compiled."""
         assert self.short.lane is not None
         return self.short.lane.taken
 
-    def ask(self, *raws: bytes, cut: int | None = None) -> list[list[Got]]:
-        return [answers_in(wire(server, *raws, cut=cut)) for server in self.both]
+    @property
+    def taken_compiled(self) -> int:
+        assert self.compiled.lane is not None
+        return self.compiled.lane.compiled
+
+    def ask(self, *raws: bytes, cut: int | None = None) -> tuple[list[Got], list[Got]]:
+        """What the short ways answer, which is one answer, and what the ordinary one does."""
+        servers = (self.compiled, self.short, self.ordinary)
+        compiled, short, ordinary = [answers_in(wire(each, *raws, cut=cut)) for each in servers]
+        if b"traceparent" not in raws[0]:  # a trace id of its own each time
+            assert compiled == short, (raws, cut)
+        return short, ordinary
 
     def same(self, *raws: bytes, cut: int | None = None) -> list[Got]:
         short, ordinary = self.ask(*raws, cut=cut)
@@ -126,14 +135,19 @@ def read_one(sock: socket.socket) -> bytes:
 
 
 def opened(stack: ExitStack, root: Path) -> Ways:
-    """Both, with limits that random bodies reach."""
+    """All of them, with limits that random bodies reach."""
     servers = []
-    for short in (True, False):
+    for name, native, short in (
+        ("compiled", True, True),
+        ("short", False, True),
+        ("ordinary", False, False),
+    ):
         limited = settings_of(
             http=HttpSettings(cors_origins=(ORIGIN,), append_lane=short),
+            native=native,
             body_bytes_max=4096,
             event_bytes_max=1024,
             batch_events_max=5,
         )
-        servers.append(stack.enter_context(Served(root / str(short), limited)))
+        servers.append(stack.enter_context(Served(root / name, limited)))
     return Ways(*servers)

@@ -12,11 +12,13 @@ from eventspine.contracts.settings import HttpSettings, Settings
 from tests.api.serving import Serve, Served, settings_of
 
 
+WAYS = [("compiled", "short"), ("short",), ("ordinary",)]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A module with BOTH_WAYS = True runs with and without the short way of appends."""
+    """A module with BOTH_WAYS = True runs with every way that appends have."""
     if getattr(metafunc.module, "BOTH_WAYS", False) and "served" in metafunc.fixturenames:
-        ways = ["short way", "ordinary way"]
-        metafunc.parametrize("served", [True, False], indirect=True, scope="module", ids=ways)
+        metafunc.parametrize("served", WAYS, indirect=True, scope="module", ids=" ".join)
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +32,15 @@ def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, direct_delivery: bool
 ) -> Iterator[Served]:
     """One instance for the tests of a module; each uses its own streams."""
+    way = getattr(request, "param", WAYS[0])
     http = HttpSettings(
         cors_origins=("https://app.example",),
-        append_lane=getattr(request, "param", True),
+        append_lane="short" in way,
         direct_delivery=direct_delivery,
     )
-    settings = settings_of(http=http, heartbeat_s=0.2, body_bytes_max=64 * 1024)
+    settings = settings_of(
+        http=http, native="compiled" in way, heartbeat_s=0.2, body_bytes_max=64 * 1024
+    )
     with Served(tmp_path_factory.mktemp("root"), settings) as server:
         yield server
 

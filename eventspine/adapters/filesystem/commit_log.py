@@ -5,6 +5,7 @@ that the stream files have made superfluous.
 Rules:
 - A segment is allocated in full before it is used, so an append never grows a file: two device
   writes instead of three, and running out of space is met at rotation, before anything is written.
+  A busy log gets its segments filled with zeros ahead of time (spare.py).
 - A failed write or sync is final for this object (`fsync` is not retried: the kernel has marked the
   pages clean). Whoever owns the log closes it and opens it again.
 - `seal` (64 bytes beside the segments, written after each commit and never waited for) names the
@@ -25,6 +26,7 @@ from typing import NamedTuple
 from eventspine.adapters.filesystem import record
 from eventspine.adapters.filesystem.disk import NO_SPACE, Disk
 from eventspine.adapters.filesystem.seal import SEAL_FILE, Seal, encode_seal
+from eventspine.adapters.filesystem.spare import SpareSegment
 from eventspine.contracts.errors import StoreFull
 from eventspine.contracts.stores import StreamCommit
 
@@ -61,8 +63,10 @@ class CommitLog:
         self._segment_bytes = segment_bytes
         self._chain = chain
         self._segments = older
+        self._spare = SpareSegment(folder, disk, segment_bytes)
         self._fd = -1
         self._at = self._size = 0
+        self._filled = False  # with zeros, not only allocated
         self._seal_fd = disk.open(folder / SEAL_FILE, create=True)
 
     # --- writing ---
@@ -78,7 +82,7 @@ class CommitLog:
         lsn = self.lsn + 1
         chain = record.next_chain(self._chain, lsn, len(batch), data)
         whole = record.encode_record(lsn, len(batch), data, chain)
-        if self._at + len(whole) > self._size:
+        if self._at + len(whole) > self._size or (self._spare.is_ready and not self._filled):
             self._rotate(lsn, len(whole))
         self._disk.write_durably(self._fd, whole, self._at)
         self._at += len(whole)
@@ -100,7 +104,9 @@ class CommitLog:
         path = self.folder / segment_name(first_lsn)
         size = max(self._segment_bytes, need + record.HEAD_BYTES)
         try:
-            fd = self._allocated(path, size)
+            fd = self._spare.take(size, path)
+            filled = fd is not None
+            fd = self._allocated(path, size) if fd is None else fd
         except OSError as error:
             if error.errno in NO_SPACE:
                 raise StoreFull("no space for another log segment", retry_after_s=5) from error
@@ -116,7 +122,7 @@ class CommitLog:
             raise
         if self._fd >= 0:
             self._disk.close(self._fd)
-        self._fd, self._at, self._size = fd, record.HEAD_BYTES, size
+        self._fd, self._at, self._size, self._filled = fd, record.HEAD_BYTES, size, filled
         self._segments.append(Segment(path, first_lsn))
 
     def _allocated(self, path: Path, size: int) -> int:
@@ -132,6 +138,11 @@ class CommitLog:
                 self._disk.unlink(draft)
             raise
         return fd
+
+    def prepare(self) -> None:
+        """Have the next segment ready before it is needed. On the flusher's thread."""
+        if self._spare.is_wanted(self._at, self._size, filled=self._filled):
+            self._spare.make()
 
     # --- forgetting ---
 
@@ -161,6 +172,7 @@ class CommitLog:
             self._disk.unlink(self._segments.pop().path)
 
     def close(self) -> None:
+        self._spare.close()
         if self._fd >= 0:
             self._disk.close(self._fd)
             self._fd = -1
