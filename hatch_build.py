@@ -12,7 +12,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NATIVE = Path("eventspine/native")
-FLAGS = ["-O2", "-g0", "-std=c11", "-Wall", "-Wextra", "-fvisibility=hidden"]
+FLAGS = ["-O3", "-g0", "-std=c11", "-Wall", "-Wextra", "-fvisibility=hidden"]
 
 
 class CompileNative(BuildHookInterface[Any]):
@@ -24,8 +24,8 @@ class CompileNative(BuildHookInterface[Any]):
             build_data["artifacts"].append(str(NATIVE / module.name))
 
     def _compiled(self, root: Path) -> Path | None:
-        from setuptools import Distribution, Extension
-        from setuptools.errors import BaseError
+        from setuptools import Distribution, Extension  # type: ignore[import-untyped]
+        from setuptools.errors import BaseError  # type: ignore[import-untyped]
 
         sources = sorted(str(path) for path in (root / NATIVE).glob("*.c"))
         extension = Extension("eventspine.native._core", sources, extra_compile_args=FLAGS)
@@ -39,4 +39,4 @@ class CompileNative(BuildHookInterface[Any]):
             self.app.display_warning(f"eventspine/native is not compiled: {error}")
             print(f"eventspine/native is not compiled: {error}", file=sys.stderr)  # noqa: T201
             return None
-        return root / command.get_ext_filename("eventspine.native._core")
+        return root / str(command.get_ext_filename("eventspine.native._core"))

@@ -46,7 +46,7 @@ class Result:
     @property
     def compares(self) -> bool:
         """Whether rows are contenders, rather than sizes of one of them."""
-        return self.key not in {"flat", "stalled_readers"} and len(self.rows) > 1
+        return self.key not in {"flat", "hot_tenant", "stalled_readers"} and len(self.rows) > 1
 
     def as_dict(self) -> dict[str, Any]:
         names = [column.name for column in self.columns]

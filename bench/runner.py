@@ -20,6 +20,7 @@ from bench import (
     embedded_append,
     flat,
     full_read,
+    hot_tenant,
     http_append,
     list_after,
     long_stream,
@@ -66,6 +67,14 @@ def items(stage: Stage) -> dict[str, list[Item]]:
                 partial(http_append.contenders, batch=batch),
             )
             for batch in (1, 100)
+        ],
+        "hot_tenant": [
+            Item(
+                "hot_tenant",
+                hot_tenant.TITLE,
+                rate(hot_tenant.UNIT)[:3],
+                hot_tenant.contenders,
+            )
         ],
         "sse_fanout": [
             Item(

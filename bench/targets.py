@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from bench.hot_tenant import ALONE, BESIDE
 from bench.list_after import THEIRS as XRANGE
 from bench.peers import redis
 from bench.result import Result
@@ -142,6 +143,16 @@ TARGETS = (
         NCHAN,
         at_most=True,
         short="p99",
+    ),
+    Target(
+        "hot_tenant",
+        "a quiet tenant's p99 beside a hot one, as a multiple of its p99 alone",
+        1.5,
+        lambda found: (
+            found["hot_tenant"].value(BESIDE, "p99_ms") / found["hot_tenant"].value(ALONE, "p99_ms")
+        ),
+        BESIDE,
+        at_most=True,
     ),
     Target(
         "stalled_readers",

@@ -157,9 +157,7 @@ class StreamBackends(Backends[StreamHost]):
         )
 
     async def _start(self, name: str, make: Callable[[], EventStreamStore]) -> StreamHost:
-        host = StreamHost(
-            name, self._settings.limits, self._threads, native=self._settings.native
-        )
+        host = StreamHost(name, self._settings.limits, self._threads, native=self._settings.native)
         children = (
             ChildSpec(
                 "store", partial(_own_store, host, make, self._threads), shutdown_s=STORE_SHUTDOWN_S

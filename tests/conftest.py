@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from eventspine.testing.virtual_time import backend_of
+
+# A limit in seconds fails on a busy machine and says nothing of the code.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 
 @pytest.fixture(params=["asyncio", "uvloop", "trio"])

@@ -39,7 +39,8 @@ async def known_events(host: HostView, actor: StreamActor, ids: Sequence[str]) -
     """The stored or pending events that carry one of `ids`. Runs inside the actor's turn."""
     if not ids:
         return NOTHING
-    if actor.ids is None:
+    index = actor.ids  # by this name: an outage while we look takes the actor's away
+    if index is None:
         index = await host.open_store().ids(actor.key)
         for commit in actor.pending or ():
             for n, line in enumerate(commit.lines):
@@ -47,7 +48,7 @@ async def known_events(host: HostView, actor: StreamActor, ids: Sequence[str]) -
         actor.ids = index
     known, lines = {}, _Lines(host, actor)
     for event_id in ids:
-        found = await _holder(lines, event_id, actor.ids.candidates(event_id))
+        found = await _holder(lines, event_id, index.candidates(event_id))
         if found is not None:
             known[event_id] = found
     return known

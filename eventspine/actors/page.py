@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import anyio
 
 from eventspine.actors.audience import Reader
@@ -35,7 +37,7 @@ async def page_before(
     check_mode(actor, mode)
     end = actor.committed + 1 if before == LATEST else await position(host, actor, before)
     first = max(end - limit, await position(host, actor, after) + 1, 1)
-    lines: list[bytes] = []
+    lines: Sequence[bytes] = []
     while first + len(lines) < end:
         got = first + len(lines)
         piece = await read_lines(host, actor, got - 1, end - got)
@@ -46,7 +48,7 @@ async def page_before(
     return _page(actor, lines, first)
 
 
-def newest(lines: list[bytes], bytes_max: int) -> list[bytes]:
+def newest(lines: Sequence[bytes], bytes_max: int) -> Sequence[bytes]:
     """The last lines that fit, one at least."""
     start, room = len(lines), bytes_max
     while start and (room >= len(lines[start - 1]) or start == len(lines)):
@@ -55,14 +57,14 @@ def newest(lines: list[bytes], bytes_max: int) -> list[bytes]:
     return lines[start:]
 
 
-def _page(actor: StreamActor, lines: list[bytes], first: int) -> Page:
+def _page(actor: StreamActor, lines: Sequence[bytes], first: int) -> Page:
     end = Cursor(actor.epoch, first + len(lines) - 1)
     return Page(lines, first, end, actor.head, actor.earliest, actor.closed)
 
 
 async def read_lines(
     host: HostView, actor: StreamActor, after: int, limit: int, bytes_max: int | None = None
-) -> list[bytes]:
+) -> Sequence[bytes]:
     """Durable lines after a sequence, at most `limit` and `bytes_max` (or `page_bytes_max`)."""
     count = min(limit, actor.committed - after)
     if count <= 0:

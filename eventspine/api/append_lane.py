@@ -99,7 +99,12 @@ class AppendLane:
         )
 
     def _failed(
-        self, connection: Connection, head: Head, address: bytes, request_id: bytes, error: Exception
+        self,
+        connection: Connection,
+        head: Head,
+        address: bytes,
+        request_id: bytes,
+        error: Exception,
     ) -> None:
         """A commit of the compiled lane was not made durable: its request is refused."""
         Request.refuse(self, connection, head, address, request_id.decode(), error)

@@ -8,6 +8,7 @@ before it, so those six bytes can stand nowhere earlier.
 from __future__ import annotations
 
 from eventspine.contracts.answers import Appended, Page
+from eventspine.contracts.lines import inside
 
 _TS = b',"ts":'
 
@@ -29,10 +30,10 @@ def appended_body(appended: Appended, minimal: bool) -> bytes:
 
 
 def page_body(page: Page) -> bytes:
-    return b'{"events":[%b],"next":"%b","head":"%b","earliest":"%b","closed":%b}' % (
-        b",".join(page.lines),
+    behind = b'],"next":"%b","head":"%b","earliest":"%b","closed":%b}' % (
         str(page.next).encode(),
         str(page.head).encode(),
         str(page.earliest).encode(),
         b"true" if page.closed else b"false",
     )
+    return inside(b'{"events":[', page.lines, behind)

@@ -5,9 +5,9 @@ answer broken framing with a problem document.
 Rules: no timer for a request that arrives whole, which is nearly every one. A request half
 arrived arms one timer, which looks at the clock again when it fires instead of being moved by
 every byte. A body that the application does not take (back-pressure) is not the client's fault.
+A refusal comes behind the answers to the requests that came whole before it; an endless answer, or
+one that takes longer than a head may, is cut instead. Nothing behind it is looked at.
 Trailer fields are dropped: uvicorn would add them to the headers after the headers were checked.
-The fast lane for appends belongs into `on_message_complete`,
-where headers and body of a small request are both here and no task has been made yet.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import logging
 from functools import partial
 from typing import Any
 
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -38,6 +39,14 @@ from eventspine.contracts.limits import Limits
 # uvicorn warns of every request that is not HTTP; anybody could fill the log with those.
 _QUIET = logging.getLogger("eventspine.server.http")
 _QUIET.setLevel(logging.ERROR)
+
+
+def _is_no_cancelled_task(record: logging.LogRecord) -> bool:
+    """A request that the stop has cut off is an end, and no error with a traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+_QUIET.addFilter(_is_no_cancelled_task)
 
 
 class EdgeConfig(Config):
@@ -64,6 +73,8 @@ class EdgeProtocol(HttpToolsProtocol):
         self._began_at = 0.0
         self._heard_at = 0.0
         self._deadline: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None  # `cycle` is the last that was parsed
+        self._last_words = b""
 
     # --- connection ---
 
@@ -85,6 +96,7 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_watching()
+        self._disconnect()
         super().connection_lost(exc)
 
     # --- data ---
@@ -131,11 +143,11 @@ class EdgeProtocol(HttpToolsProtocol):
         ):
             self._refuse_headers()
             return
-        self._in_headers, self._in_body = False, True
         self._stop_watching()  # a body has its own clock
         extensions: dict[str, Any] = {ABORT: self.transport.abort}
         self.scope["extensions"] = extensions
         super().on_headers_complete()
+        self._in_headers, self._in_body = False, True
         extensions[WIRE] = partial(wire_of, self.cycle)
         self.headers = []  # for trailer fields; the request keeps the list it was checked with
 
@@ -148,6 +160,17 @@ class EdgeProtocol(HttpToolsProtocol):
             return
         self._in_body = False
         super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        if self._refused and not self.pipeline:
+            self.server_state.total_requests += 1
+            self._end(self._last_words)
+        else:
+            super().on_response_complete()
 
     def _size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -201,18 +224,38 @@ class EdgeProtocol(HttpToolsProtocol):
         """No log line: anybody could fill the log with them. The request is answered as it is."""
 
     def _refuse(self, error: EventspineError) -> None:
-        """Say why, if the line is free for it, and close."""
+        """Say why, behind the answers that are due, and close."""
+        if self._refused:
+            return
         self._refused = True
         self._stop_watching()
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_complete:
-            self.transport.write(_raw(problem(error, "", new_request_id())))
+        self._last_words = _raw(problem(error, "", new_request_id()))
+        running, at_fault = self._running, self._in_body
+        if at_fault and self.pipeline:
+            self.pipeline.popleft()  # the request that is refused waits for its turn
+            at_fault = False
+        if running is None or running.response_complete:
+            self._end(self._last_words)
+        elif at_fault or (running.response_started and running.chunked_encoding):
+            self._end(self._last_words if at_fault and not running.response_started else b"")
         else:
-            if not cycle.response_started and self._in_body:
-                self.transport.write(_raw(problem(error, "", new_request_id())))
-            cycle.disconnected = True  # what it waits for will not come
-            cycle.message_event.set()
+            self._deadline = self.loop.call_later(self._limits.header_s_max, self._end, b"")
+
+    def _end(self, last_words: bytes) -> None:
+        """No answer is due any more, or none that is waited for."""
+        self._stop_watching()
+        self.pipeline.clear()
+        self._disconnect()
+        if last_words and not self.transport.is_closing():
+            self.transport.write(last_words)
         self.transport.close()
+
+    def _disconnect(self) -> None:
+        """What the running request waits for will not come, and its answer goes nowhere."""
+        running = self._running
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
 
 
 def _raw(answer: Answer) -> bytes:

@@ -102,14 +102,17 @@ class EventStreamStore(ABC):
         """Where the stream stands, counting everything committed."""
 
     @abstractmethod
-    async def read(self, key: str, first: int, count: int, bytes_max: int) -> list[bytes]:
+    async def read(self, key: str, first: int, count: int, bytes_max: int) -> Sequence[bytes]:
         """Lines of events `first` … `first + count - 1`, fewer when they would pass `bytes_max`.
 
-        At least one line if there is one. `first` beyond the last event gives an empty list.
+        At least one line if there is one; none when `first` is beyond the last event. Equal to a
+        list of the lines; they may lie in one piece (contracts/lines.py).
         """
 
     @abstractmethod
-    def read_nowait(self, key: str, first: int, count: int, bytes_max: int) -> list[bytes] | None:
+    def read_nowait(
+        self, key: str, first: int, count: int, bytes_max: int
+    ) -> Sequence[bytes] | None:
         """As `read`, or None when it cannot be answered without waiting for the disk."""
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""The compiled twins of the hottest steps, written in C; the Python ones stay and are the reference.
+"""The compiled twins of the hottest steps, in C; the Python ones stay and are the reference.
 
 Job: make `ShortWay` of a stream host, where the module was compiled; `core` is None where not.
 Rules: a twin does what the Python does to the same objects, or answers that it does not and has

@@ -25,7 +25,8 @@ typedef struct {
 static int write_whole(int fd, const char *data, Py_ssize_t size, off_t offset, int flags) {
     while (size > 0) {
         struct iovec piece = {(void *)data, (size_t)size};
-        ssize_t done = pwritev2(fd, &piece, 1, offset, flags);
+        ssize_t done = flags ? pwritev2(fd, &piece, 1, offset, flags)
+                             : pwrite(fd, data, (size_t)size, offset);
         if (done < 0) {
             if (errno == EINTR)
                 continue;

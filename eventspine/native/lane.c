@@ -9,12 +9,15 @@
 #define _GNU_SOURCE
 #include "short_way.h"
 
+#include "line.h"
+
 #include <stddef.h>
 #include <string.h>
 
 #define HEAD_BYTES_MAX 2048
 #define DRAFTS_MAX 1024
 #define ID_BYTES_MAX 255
+#define CURSOR_BYTES 33
 
 typedef struct {
     PyObject_HEAD
@@ -24,6 +27,7 @@ typedef struct {
     PyObject *status_line, *failed, *decode, *decode_many, *loads, *counts, *count_key;
     PyObject *process; /* what begins the id of a request */
     PyObject *before, *after, *head; /* the header block of the last request, and its Head */
+    PyObject *dated, *first_lines;   /* the server's headers, and what is sent for them */
     Py_ssize_t body_bytes_max, events_max;
     unsigned long long taken;
     unsigned long long requests; /* that got an id here */
@@ -38,12 +42,38 @@ typedef struct {
 enum { HEAD_CONTEXT, HEAD_SENDER, HEAD_REQUEST_ID, HEAD_NDJSON, HEAD_MINIMAL, HEAD_KEY,
        HEAD_EXPECTED, HEAD_BEFORE_ID, HEAD_AFTER_ID, HEAD_FIELDS };
 
-enum { L_SCOPE, L_MODE, L_REST, L_TENANT, L_HOST, L_SHORT, L_PLACES, L_DEFAULT_HEADERS, L_ANSWERED,
+enum { L_SCOPE, L_MODE, L_REST, L_TENANT, L_HOST, L_SHORT, L_PLACES, L_SERVER_STATE, L_DEFAULT_HEADERS, L_ANSWERED,
        L_EVENT_TYPE, L_PAYLOAD, L_EVENT_ID, L_TS, L_STREAM_ID, L_ROUTING, L_METADATA, L_COUNT };
 static const char *const NAMES[L_COUNT] = {
-    "scope", "_mode", "_rest", "tenant_id", "host", "short", "places", "default_headers",
+    "scope", "_mode", "_rest", "tenant_id", "host", "short", "places", "server_state", "default_headers",
     "answered", "event_type", "payload", "event_id", "ts", "stream_id", "routing", "metadata"};
 static PyObject *names[L_COUNT];
+
+/* --- bytes made of pieces: PyBytes_FromFormat takes a microsecond each time ----------------- */
+
+static Piece piece_of(PyObject *bytes) {
+    return (Piece){PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)};
+}
+
+#define TEXT(text) ((Piece){text, sizeof(text) - 1})
+
+static PyObject *joined(const Piece *pieces, size_t count) {
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += pieces[i].size;
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    if (bytes == NULL)
+        return NULL;
+    char *out = PyBytes_AS_STRING(bytes);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(out, pieces[i].bytes, pieces[i].size);
+        out += pieces[i].size;
+    }
+    return bytes;
+}
+
+#define JOINED(...)                                                                                \
+    joined((const Piece[]){__VA_ARGS__}, sizeof((const Piece[]){__VA_ARGS__}) / sizeof(Piece))
 
 /* --- the bytes of a request ------------------------------------------------------------- */
 
@@ -249,8 +279,7 @@ static int read_body(Lane *self, ShortWay *way, Drafts *drafts, const Found *fou
 
 /* `{"request_id":"…"` and what the context says besides; the id is one of ours. */
 static PyObject *metadata_of(PyObject *request_id, PyObject *rest) {
-    return PyBytes_FromFormat("{\"request_id\":\"%s\"%s", PyBytes_AS_STRING(request_id),
-                              PyBytes_AS_STRING(rest));
+    return JOINED(TEXT("{\"request_id\":\""), piece_of(request_id), TEXT("\""), piece_of(rest));
 }
 
 static PyObject *new_ticket(Lane *self, PyObject *connection, PyObject *head, PyObject *request_id,
@@ -286,10 +315,11 @@ static int submit(Lane *self, ShortWay *way, PyObject *place, PyObject *head, co
     PyObject *sender = PyTuple_GET_ITEM(head, HEAD_SENDER), *metadata = NULL, *ticket = NULL;
     PyObject *mode = PyObject_GetAttr(sender, names[L_MODE]);
     PyObject *rest = mode ? PyObject_GetAttr(sender, names[L_REST]) : NULL;
-    char number[24];
-    snprintf(number, sizeof number, "%llx", self->requests);
+    char number[20];
+    int digits = digits_of(self->requests);
+    put_padded(number, self->requests, digits);
     PyObject *request_id =
-        rest ? PyBytes_FromFormat("%s.%s", PyBytes_AS_STRING(self->process), number) : NULL;
+        rest ? JOINED(piece_of(self->process), TEXT("."), {number, (size_t)digits}) : NULL;
     if (request_id != NULL && PyBytes_Check(rest))
         metadata = metadata_of(request_id, rest);
     if (metadata != NULL)
@@ -411,7 +441,7 @@ static PyObject *make_body(PyObject *lines, const char *cursor, int minimal) {
     static const char opening[] = "{\"events\":[", middle[] = "],\"head\":\"",
                       closing[] = "\",\"duplicates\":0}";
     Py_ssize_t count = PyTuple_GET_SIZE(lines);
-    Py_ssize_t size = sizeof opening + sizeof middle + sizeof closing - 3 + 33 + count - 1;
+    Py_ssize_t size = sizeof opening + sizeof middle + sizeof closing - 3 + CURSOR_BYTES + count - 1;
     for (Py_ssize_t i = 0; i < count; i++)
         size += shown_bytes(PyTuple_GET_ITEM(lines, i), minimal) + minimal;
     PyObject *body = PyBytes_FromStringAndSize(NULL, size);
@@ -427,32 +457,53 @@ static PyObject *make_body(PyObject *lines, const char *cursor, int minimal) {
             *out++ = '}';
     }
     out = put(out, middle, sizeof middle - 1);
-    out = put(out, cursor, 33);
+    out = put(out, cursor, CURSOR_BYTES);
     put(out, closing, sizeof closing - 1);
     return body;
 }
 
+/* The status line and the server's own headers, made anew when the date changes. Borrowed. */
+static PyObject *first_lines(Lane *self, PyObject *connection) {
+    PyObject *state = PyObject_GetAttr(connection, names[L_SERVER_STATE]);
+    PyObject *defaults = state ? PyObject_GetAttr(state, names[L_DEFAULT_HEADERS]) : NULL;
+    Py_XDECREF(state);
+    if (defaults == NULL)
+        return NULL;
+    if (defaults != self->dated) {
+        PyObject *status = PyLong_FromLong(201), *args[2] = {status, defaults};
+        PyObject *made = status ? PyObject_Vectorcall(self->status_line, args, 2, NULL) : NULL;
+        Py_XDECREF(status);
+        if (made == NULL || !PyBytes_Check(made)) {
+            Py_XDECREF(made);
+            Py_DECREF(defaults);
+            return NULL;
+        }
+        Py_XSETREF(self->first_lines, made);
+        Py_XSETREF(self->dated, Py_NewRef(defaults));
+    }
+    Py_DECREF(defaults);
+    return self->first_lines;
+}
+
 /* The answer's header lines but for the empty one at the end. */
 static PyObject *make_head(LaneTicket *self, const char *cursor, Py_ssize_t body_bytes) {
-    PyObject *defaults = PyObject_GetAttr(self->connection, names[L_DEFAULT_HEADERS]);
-    PyObject *status = PyLong_FromLong(201), *args[2] = {status, defaults};
-    PyObject *first =
-        status && defaults ? PyObject_Vectorcall(self->lane->status_line, args, 2, NULL) : NULL;
+    static const Piece nothing = {"", 0};
+    PyObject *first = first_lines(self->lane, self->connection);
     PyObject *before = PyTuple_GET_ITEM(self->head, HEAD_BEFORE_ID);
-    PyObject *after = PyTuple_GET_ITEM(self->head, HEAD_AFTER_ID), *lines = NULL;
+    PyObject *after = PyTuple_GET_ITEM(self->head, HEAD_AFTER_ID);
+    if (first == NULL || !PyBytes_Check(before) || !PyBytes_Check(after))
+        return NULL;
     int minimal = PyTuple_GET_ITEM(self->head, HEAD_MINIMAL) == Py_True;
-    if (first != NULL && PyBytes_Check(first) && PyBytes_Check(before) && PyBytes_Check(after))
-        lines = PyBytes_FromFormat(
-            "%setag: \"%s\"\r\nx-stream-head: %s\r\n%scontent-type: application/json\r\n"
-            "content-length: %zd\r\n%s%s%s",
-            PyBytes_AS_STRING(first), cursor, cursor,
-            minimal ? "preference-applied: return=minimal\r\n" : "", body_bytes,
-            PyBytes_AS_STRING(before), PyBytes_AS_STRING(self->request_id),
-            PyBytes_AS_STRING(after));
-    Py_XDECREF(defaults);
-    Py_XDECREF(status);
-    Py_XDECREF(first);
-    return lines;
+    char length[20];
+    int digits = digits_of((uint64_t)body_bytes);
+    put_padded(length, (uint64_t)body_bytes, digits);
+    Piece at = {cursor, CURSOR_BYTES};
+    return JOINED(piece_of(first), TEXT("etag: \""), at, TEXT("\"\r\nx-stream-head: "), at,
+                  TEXT("\r\n"),
+                  minimal ? TEXT("preference-applied: return=minimal\r\n") : nothing,
+                  TEXT("content-type: application/json\r\ncontent-length: "),
+                  {length, (size_t)digits}, TEXT("\r\n"), piece_of(before),
+                  piece_of(self->request_id), piece_of(after));
 }
 
 static int count_answer(Lane *self) {
@@ -468,9 +519,10 @@ static int count_answer(Lane *self) {
 /* Tell the connection: its events are durable, and the stream stands at `head`. */
 int lane_answer(PyObject *ticket, PyObject *lines, long long epoch, long long head) {
     LaneTicket *self = (LaneTicket *)ticket;
-    char cursor[64];
-    snprintf(cursor, sizeof cursor, "%016lld_%016lld", epoch, head);
-    if (!PyTuple_Check(lines) || strlen(cursor) != 33) {
+    char cursor[CURSOR_BYTES];
+    *put_padded(cursor, (uint64_t)epoch, 16) = '_';
+    put_padded(cursor + 17, (uint64_t)head, 16);
+    if (!PyTuple_Check(lines)) {
         PyErr_SetString(PyExc_TypeError, "a commit of the lane has a tuple of lines");
         return -1;
     }
@@ -587,7 +639,9 @@ static int Lane_init(Lane *self, PyObject *args, PyObject *kwargs) {
     DO(self->process);                                                                             \
     DO(self->before);                                                                              \
     DO(self->after);                                                                               \
-    DO(self->head)
+    DO(self->head);                                                                                \
+    DO(self->dated);                                                                               \
+    DO(self->first_lines)
 
 static int Lane_traverse(Lane *self, visitproc visit, void *arg) {
     EACH(Py_VISIT);

@@ -16,13 +16,13 @@ static char *put_hex(char *out, uint64_t value, int digits) {
     return out + digits;
 }
 
-static char *put_padded(char *out, uint64_t value, int digits) {
+char *put_padded(char *out, uint64_t value, int digits) {
     for (int at = digits - 1; at >= 0; at--, value /= 10)
         out[at] = (char)('0' + value % 10);
     return out + digits;
 }
 
-static int digits_of(uint64_t value) {
+int digits_of(uint64_t value) {
     int digits = 1;
     while (value >= 10)
         value /= 10, digits++;

@@ -34,6 +34,9 @@ typedef struct {
     Piece event_type, address, metadata, payload;
 } Line;
 
+/* Decimal digits, with zeros before them; what is behind the last is returned. */
+char *put_padded(char *out, uint64_t value, int digits);
+int digits_of(uint64_t value);
 void instant_read(Instant *now);
 void ids_seed(Ids *ids);
 size_t line_size(const Line *line);

@@ -11,7 +11,6 @@ import pytest
 from eventspine.contracts.settings import HttpSettings, Settings
 from tests.api.serving import Serve, Served, settings_of
 
-
 WAYS = [("compiled", "short"), ("short",), ("ordinary",)]
 
 

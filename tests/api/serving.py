@@ -34,10 +34,11 @@ def settings_of(
     lab: LabSettings | None = LAB,
     http: HttpSettings | None = None,
     direct_delivery: bool = True,
+    native: bool = True,
     **limits: Any,
 ) -> Settings:
     http = http or HttpSettings(direct_delivery=direct_delivery)
-    return Settings(lab=lab, http=http, limits=Limits(**limits))
+    return Settings(lab=lab, http=http, native=native, limits=Limits(**limits))
 
 
 class Served:
@@ -65,14 +66,17 @@ class Served:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self._thread.join(WAIT_S + self._settings.limits.drain_s_max)
-        assert not self._thread.is_alive(), "the server did not stop"
+        self.wait_for_end()
         if self._failure is not None:
             raise self._failure
 
     def stop(self) -> None:
         if self._thread.is_alive():
             self.loop.call_soon_threadsafe(self._stop.set)
+
+    def wait_for_end(self) -> None:
+        self._thread.join(WAIT_S + self._settings.limits.drain_s_max)
+        assert not self._thread.is_alive(), "the server did not stop"
 
     @property
     def stopped(self) -> bool:

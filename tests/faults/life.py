@@ -219,7 +219,7 @@ def found_in(store: FilesystemEventStreamStore, key: str) -> Stream:
     head = store._head(key)
     lines = store._read(key, 1, 10_000, 1 << 30)
     assert head.sequence == len(lines), f"{key}: head {head.sequence}, {len(lines)} lines"
-    return Stream(head.epoch, lines, head.closed)
+    return Stream(head.epoch, list(lines), head.closed)
 
 
 def summary(model: Model) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from eventspine.adapters.filesystem.log_scan import LogScan
 from eventspine.adapters.filesystem.quarantine import Quarantine, Refused
 from eventspine.adapters.filesystem.stream_files import StreamFiles
+from eventspine.adapters.filesystem.stream_folders import FILE_FAILURES
 from eventspine.contracts.errors import StoreCorrupt
 from eventspine.contracts.stores import CommitKind, StreamCommit
 
@@ -32,14 +33,16 @@ class FileCopies:
             return None
         finally:
             self._files.reader.open.forget(commit.key)
-        return lines if lines is not None and len(lines) == count else None
+        return list(lines) if lines is not None and len(lines) == count else None
 
     def knows(self, key: str) -> bool:
         try:
             return self._files.load(key) is not None
         except StoreCorrupt:
             return True
-        except (OSError, ValueError):
+        except OSError as error:
+            return error.errno in FILE_FAILURES  # there is something, that fails
+        except ValueError:
             return False
 
 
@@ -69,4 +72,4 @@ def put_aside(
 def refuse_lost(scan: LogScan, quarantine: Quarantine) -> None:
     """Have the streams refuse that a finished scan had to give up; before the log is dropped."""
     for one in scan.lost.values():
-        quarantine.refuse(one.key, one.found, one.through)
+        quarantine.refuse(one)

@@ -11,13 +11,24 @@ import errno
 import fcntl
 import mmap
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from eventspine.adapters.filesystem import syncfs
+from eventspine.native import core
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 NO_SPACE = frozenset([errno.ENOSPC, errno.EDQUOT])
 _NOWAIT_REFUSED = frozenset([errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL])
+
+
+def _read_in_python(fd: int, count: int, offset: int) -> bytes:
+    buffer = bytearray(count)
+    got = os.preadv(fd, [buffer], offset, os.RWF_NOWAIT)
+    return bytes(buffer) if got == count else bytes(buffer[:got])
+
+
+_read_nowait = core.read_nowait if core is not None else _read_in_python
 
 
 class Disk:
@@ -50,18 +61,15 @@ class Disk:
 
     def read_nowait(self, fd: int, count: int, offset: int) -> bytes | None:
         """As `read`, or None when it would have to wait for the device."""
-        buffer = bytearray(count)
         try:
-            got = os.preadv(fd, [buffer], offset, os.RWF_NOWAIT)
+            data: bytes = _read_nowait(fd, count, offset)
         except OSError as error:
             if error.errno in _NOWAIT_REFUSED:
                 return None
             raise
-        if got == count:
-            return bytes(buffer)
-        if offset + got < self.size(fd):
+        if len(data) < count and offset + len(data) < self.size(fd):
             return None  # the rest is not in memory
-        return bytes(buffer[:got])
+        return data
 
     def write(self, fd: int, data: bytes, offset: int) -> None:
         """All of `data`, or an OSError; a short write is carried on until it is one of them."""
@@ -71,6 +79,14 @@ class Disk:
             if more == 0:
                 raise OSError(errno.EIO, "a write made no progress")
             done += more
+
+    def write_all(self, writes: Sequence[tuple[int, bytes, int]]) -> None:
+        """Each of the writes (descriptor, data, offset), in this order, up to one that fails."""
+        if core is not None and type(self).write is Disk.write:
+            core.write_all(writes)  # the interpreter is handed over once
+        else:
+            for fd, data, offset in writes:
+                self.write(fd, data, offset)
 
     def write_durably(self, fd: int, data: bytes, offset: int) -> None:
         """As `write`, and on the disk when it returns: one system call instead of two."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,6 +15,7 @@ from eventspine.adapters.filesystem import runs
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
 from eventspine.adapters.filesystem.mend import index_of, write_index
+from eventspine.adapters.filesystem.put_back import put_back
 from eventspine.adapters.filesystem.quarantine import Quarantine, Refused
 from eventspine.adapters.filesystem.runs import ENTRY_BYTES, HEAD_BYTES
 from eventspine.adapters.filesystem.stream_files import StreamFiles
@@ -23,6 +25,7 @@ from eventspine.contracts.settings import StorageSettings
 from eventspine.contracts.threads import THREADS, Threads
 from eventspine.contracts.wire import parse_line
 
+log = logging.getLogger(__name__)
 Verdict = Literal["ok", "mended", "damaged"]
 
 
@@ -64,15 +67,15 @@ def examine(
     refused = quarantine.refused()
     streams = events = 0
     for key in stream_keys(root, disk):
-        finding, count = _examine_stream(files, key)
+        finding, count = _examine_stream(files, key, quarantine, refused.get(key))
         streams, events = streams + 1, events + count
         if finding.verdict != "ok":
             found.append(finding)
         if key in refused:
             found.append(_look_at(refused.pop(key), finding, count, accept, quarantine))
-    for one in refused.values():
-        empty = Finding("ok", one.key, "no files")
-        found.append(_look_at(one, empty, 0, accept, quarantine))
+    for one in refused.values():  # without files, or with some only now
+        finding, count = _examine_stream(files, one.key, quarantine, one)
+        found.append(_look_at(one, finding, count, accept, quarantine))
     files.close()
     found.append(Finding("ok", "streams", f"{streams} streams, {events} events read"))
     return found
@@ -104,10 +107,34 @@ def stream_keys(root: Path, disk: Disk, below: str = "event_stream") -> Iterator
         yield from stream_keys(root, disk, f"{below}/{name}")
 
 
-def _examine_stream(files: StreamFiles, key: str) -> tuple[Finding, int]:
+def _examine_stream(
+    files: StreamFiles, key: str, quarantine: Quarantine, refused: Refused | None
+) -> tuple[Finding, int]:
+    """What a stream's files are like, and how many events are right; of one that was set aside,
+    after it was put back.
+    """
+    try:
+        if refused is not None:
+            _put_back(files, quarantine, refused)
+        return _verify(files, key)
+    except OSError as error:
+        return Finding("damaged", key, f"its files fail: {error.strerror}"), 0
+
+
+def _put_back(files: StreamFiles, quarantine: Quarantine, one: Refused) -> None:
+    try:
+        put_back(files, quarantine, one)
+    except StoreCorrupt:
+        log.warning("%s: what was set aside does not follow on its files", one.key)
+
+
+def _verify(files: StreamFiles, key: str) -> tuple[Finding, int]:
     folder = files.folder(key)
-    events = files.disk.read_file(folder / EVENTS_FILE) or b""
+    events = files.disk.read_file(folder / EVENTS_FILE)
     index = files.disk.read_file(folder / INDEX_FILE)
+    if events is None and index is None:
+        return Finding("ok", key, "no files"), 0
+    events = events or b""
     if index is None:
         rebuilt = index_of(events)
         if rebuilt is None or rebuilt.runs[-1].end != len(events):

@@ -23,6 +23,7 @@ import anyio
 
 from eventspine.adapters.filesystem.backlog import Backlog, Unflushed
 from eventspine.adapters.filesystem.commit_log import LOG_FOLDER, CommitLog
+from eventspine.adapters.filesystem.completion import Completion
 from eventspine.adapters.filesystem.copies import FileCopies, put_aside, refuse_lost
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.flusher import Flusher
@@ -48,6 +49,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 READ_THREADS = 4
+HEAD_TRIES = 3
 ROOM_WAIT_S = 30.0
 SCAN_EVENTS = 1024
 SCAN_BYTES = 1024 * 1024
@@ -149,8 +151,10 @@ class FilesystemEventStreamStore(EventStreamStore):
     def commit(self, batch: Sequence[StreamCommit]) -> None:
         if self.flusher.failure is not None:
             raise OSError("the stream files could not be written") from self.flusher.failure
-        if self._log.segments > self._segments_max:
-            self._wait_for_room()
+        if self._log.segments > self._segments_max // 2:
+            self.flusher.hurry()
+            if self._log.segments > self._segments_max:
+                self._wait_for_room()
         self._log.append(batch)
         self._backlog.add(batch, self._log.seal)
         self._events += sum([len(commit.lines) for commit in batch])
@@ -172,28 +176,41 @@ class FilesystemEventStreamStore(EventStreamStore):
         return await self._on_thread(self._head, key)
 
     def _head(self, key: str) -> StreamHead:
+        for _ in range(HEAD_TRIES - 1):
+            try:
+                return self._head_now(key)
+            except StoreCorrupt:
+                continue  # or a flush began since the look at the backlog, and was seen half way
+        return self._head_now(key)
+
+    def _head_now(self, key: str) -> StreamHead:
         parts = self._backlog.parts(key)
         if parts:
             return parts[-1].head()
-        state = self._files.load(key)
+        try:
+            state = self._files.load(key)
+        except OSError as error:
+            raise self._files.failed(key, error) from error
         return state.head() if state is not None else StreamHead()
 
-    async def read(self, key: str, first: int, count: int, bytes_max: int) -> list[bytes]:
+    async def read(self, key: str, first: int, count: int, bytes_max: int) -> Sequence[bytes]:
         lines = self.read_nowait(key, first, count, bytes_max)
         if lines is not None:
             return lines
         return await self._on_thread(self._read, key, first, count, bytes_max)
 
-    def _read(self, key: str, first: int, count: int, bytes_max: int) -> list[bytes]:
+    def _read(self, key: str, first: int, count: int, bytes_max: int) -> Sequence[bytes]:
         lines = self._lines(key, first, count, bytes_max, wait=True)
         return lines if lines is not None else []
 
-    def read_nowait(self, key: str, first: int, count: int, bytes_max: int) -> list[bytes] | None:
+    def read_nowait(
+        self, key: str, first: int, count: int, bytes_max: int
+    ) -> Sequence[bytes] | None:
         return self._lines(key, first, count, bytes_max, wait=False)
 
     def _lines(
         self, key: str, first: int, count: int, bytes_max: int, *, wait: bool
-    ) -> list[bytes] | None:
+    ) -> Sequence[bytes] | None:
         """From the files as far as they go, the rest from the backlog."""
         parts = self._backlog.parts(key)
         wiped = [n for n, part in enumerate(parts) if part.wipe]
@@ -201,10 +218,17 @@ class FilesystemEventStreamStore(EventStreamStore):
         lines: list[bytes] = []
         in_files = parts[0].first - first if parts else count
         if in_files > 0 and not wiped:
-            got = self._files.reader.read(key, first, min(count, in_files), bytes_max, wait=wait)
+            try:
+                got = self._files.reader.read(
+                    key, first, min(count, in_files), bytes_max, wait=wait
+                )
+            except OSError as error:
+                raise self._files.failed(key, error) from error
             if got is None or len(got) < min(count, in_files):
                 return got
-            lines = got
+            if not parts or len(got) == count:
+                return got
+            lines = list(got)
         room = bytes_max - sum(map(len, lines))
         for part in parts:
             if room <= 0 and lines:
@@ -221,9 +245,12 @@ class FilesystemEventStreamStore(EventStreamStore):
     async def ids(self, key: str) -> EventIds:
         head = await self.head(key)
         folder = self._files.folder(key)
-        index = await self._on_thread(
-            open_ids, folder, head.epoch, self._files.disk, self._putting_away
-        )
+        try:
+            index = await self._on_thread(
+                open_ids, folder, head.epoch, self._files.disk, self._putting_away
+            )
+        except OSError as error:
+            raise self._files.failed(key, error) from error
         at = index.covered
         while at < head.sequence:
             lines = await self.read(key, at + 1, SCAN_EVENTS, SCAN_BYTES)
@@ -243,7 +270,7 @@ class FilesystemEventStreamStore(EventStreamStore):
             {
                 "log_segments": self._log.segments,
                 "open_files": 2 * len(self._files.reader.open),
-                "damaged_streams": len(self._files.damaged),
+                "damaged_streams": len(self._files.damaged.keys() | self._files.unreadable),
                 "unflushed_streams": len(self._backlog),
                 "flushes": self.flusher.flushes,
                 "checkpoints": self.flusher.checkpoints,
@@ -282,25 +309,26 @@ def _recover(
     scan: LogScan, backlog: Backlog, files: StreamFiles, quarantine: Quarantine, flusher: Flusher
 ) -> Recovery:
     """Complete the files from the log; on a full disk that goes on behind the open store."""
-    mended = _mend(backlog, files, quarantine)
+    mended: dict[str, None] = {}
+
+    def mend(key: str, part: Unflushed) -> None:
+        if _mend(files, quarantine, key, part):
+            mended[key] = None
+
     streams = len(backlog)
     if scan.segments or scan.superseded:
-        flusher.recover()
-    return Recovery(scan.records, streams, mended, scan.torn_bytes, tuple(scan.salvaged))
+        flusher.recover(Completion(files, quarantine, flusher, mend).run)
+    return Recovery(scan.records, streams, tuple(mended), scan.torn_bytes, tuple(scan.salvaged))
 
 
-def _mend(backlog: Backlog, files: StreamFiles, quarantine: Quarantine) -> tuple[str, ...]:
-    """Bring the files of every stream in the log to where the log can take over."""
-    mended = []
-    for key, part in backlog.unflushed():
-        if key in files.damaged:
-            continue
-        files.distrust(key)
-        try:
-            if mend_tail(files, quarantine, key, part):
-                mended.append(key)
-        except StoreCorrupt as error:
-            log.error("%s", error)  # noqa: TRY400 - it says what, where and what to do
-            files.damaged[key] = str(error.found)
-            quarantine.refuse(key, str(error.found), part.next - 1)
-    return tuple(mended)
+def _mend(files: StreamFiles, quarantine: Quarantine, key: str, part: Unflushed) -> bool:
+    """Bring the files of a stream to where the log can take over. True if they were cut."""
+    if key in files.damaged:
+        return False
+    files.distrust(key)
+    try:
+        return mend_tail(files, quarantine, key, part)
+    except StoreCorrupt as error:
+        log.error("%s", error)  # noqa: TRY400 - it says what, where and what to do
+        files.damaged[key] = str(error.found)  # what the log has of it is set aside
+        return False

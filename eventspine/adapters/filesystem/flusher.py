@@ -4,19 +4,22 @@ Job: every `flush_interval_s` take the backlog, append it to the files, let go o
 has gone on to another segment, make the files durable, write a checkpoint, drop the segments.
 Rules: a file that contradicts the log is damaged and left alone, its stream refuses; the others go
 on. A full disk is waited out: the events are safe in the log. A failed sync is final: the page
-cache may have lied, so the store has to be opened anew, which writes the files again from the log.
+cache may have lied, so the store has to be opened anew, which writes the files again from the log,
+and sets aside the stream whose files go on failing (completion.py).
 It works at most a tenth of the time: the files are less than a second behind the appends as long as
-that is enough for them, and up to five seconds plus a flush where thousands of streams are busy.
+that is enough for them, and up to five seconds plus a flush where thousands of streams are busy. It
+does not rest while the log has half the segments it may have.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from eventspine.adapters.filesystem.backlog import Backlog, Generation, Unflushed
 from eventspine.adapters.filesystem.commit_log import CommitLog
 from eventspine.adapters.filesystem.disk import NO_SPACE, Disk
-from eventspine.adapters.filesystem.quarantine import Quarantine
+from eventspine.adapters.filesystem.quarantine import Quarantine, Refused
 from eventspine.adapters.filesystem.seal import CHECKPOINT_FILE, Seal, encode_seal
 from eventspine.adapters.filesystem.stream_files import StreamFiles
 from eventspine.contracts.errors import StoreCorrupt
@@ -26,6 +29,7 @@ log = logging.getLogger(__name__)
 RETRY_S = 1.0
 REST = 9.0
 REST_S_MAX = 5.0
+TOGETHER = 32  # streams written in one go: less than a millisecond of the interpreter
 
 
 class Flusher:
@@ -53,6 +57,7 @@ class Flusher:
         self._flushed = backlog.start
         self._now = threads.now
         self._stop = threads.event()
+        self._closing = self._hurried = False
         self._progress = threads.condition()
         self._thread = threads.thread(self._run, "flusher")
 
@@ -70,11 +75,13 @@ class Flusher:
     def _run(self) -> None:
         try:
             rest_s = self._interval_s
-            while not self._stop.wait(rest_s):
+            while self._rest(rest_s):
                 began = self._now()
                 self.flush()
                 if self._log.segments > 1 and not self.full:
                     self.checkpoint()
+                if not self.full:
+                    self._log.prepare()
                 took_s = self._now() - began
                 rest_s = max(self._interval_s, min(REST * took_s, REST_S_MAX))
         except BaseException as error:
@@ -82,6 +89,20 @@ class Flusher:
             self.failure = error
         with self._progress:
             self._progress.notify_all()
+
+    def hurry(self) -> None:
+        """The log grows long: begin again without a rest. Called by the writer."""
+        if not self._hurried:
+            with self._progress:
+                self._hurried = True
+                self._progress.notify_all()
+
+    def _rest(self, rest_s: float) -> bool:
+        """Wait for the next flush. False: there is none, it is the end."""
+        with self._progress:
+            self._progress.wait_for(lambda: self._hurried or self._closing, rest_s)
+            self._hurried = False
+            return not self._closing
 
     def flush(self) -> Seal:
         """Write the backlog as it is now; waits out a full disk, unless it is told to stop.
@@ -101,10 +122,14 @@ class Flusher:
         self.flushes += 1
         return at
 
-    def recover(self) -> None:
-        """Complete the files on open. On a full disk the backlog stays, for the thread to go on."""
+    def recover(self, complete: Callable[[Generation], bool]) -> None:
+        """Complete the files on open. On a full disk the backlog stays, for the thread to go on.
+
+        Args:
+            complete: does it; False when the disk is full.
+        """
         generation, at = self._backlog.take()
-        if self._append_all(generation):
+        if complete(generation):
             self._backlog.flushed()
             self._flushed = at
             self.checkpoint()
@@ -114,17 +139,25 @@ class Flusher:
 
     def _append_all(self, generation: Generation) -> bool:
         """False when the disk is full."""
-        for key, part in generation.items():
-            try:
-                self._append(key, part)
-            except OSError as error:
-                if error.errno not in NO_SPACE:
-                    raise
-                return False
+        together: list[tuple[str, Unflushed]] = []
+        try:
+            for key, part in generation.items():
+                if not self._files.goes_on(key, part):
+                    self.append(key, part)
+                    continue
+                together.append((key, part))
+                if len(together) == TOGETHER:
+                    self._files.append_many(together)
+                    together = []
+            self._files.append_many(together)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            return False
         return True
 
-    def _append(self, key: str, part: Unflushed) -> None:
-        """Events of a stream whose files are damaged are put aside: the log will be dropped."""
+    def append(self, key: str, part: Unflushed) -> None:
+        """Write a part of the backlog; of a stream whose files are damaged it is set aside."""
         if key not in self._files.damaged:
             try:
                 self._files.append(key, part)
@@ -132,9 +165,18 @@ class Flusher:
             except StoreCorrupt as error:
                 log.error("%s", error)  # noqa: TRY400 - it says what, where and what to do
                 self._files.damaged[key] = str(error.found)
-        self._quarantine.refuse(key, self._files.damaged[key], part.next - 1)
+        self.set_aside(key, part, self._files.damaged[key])
+
+    def set_aside(self, key: str, part: Unflushed, found: str) -> None:
+        """Have a stream refuse. Durably, for the log will be dropped: its events first."""
+        self._files.damaged[key] = found
+        kept: tuple[str, ...] = ()
         if part.lines:
-            self._quarantine.keep(self._files.events_path(key), b"\n".join(part.lines) + b"\n")
+            lines = b"\n".join(part.lines) + b"\n"
+            kept = (self._quarantine.keep(self._files.events_path(key), lines).name,)
+        self._quarantine.refuse(
+            Refused(key, found, part.next - 1, part.epoch, part.mode, part.closed, kept)
+        )
 
     def checkpoint(self) -> None:
         """Make the files durable as of the last flush, say so, and drop the log behind it."""
@@ -155,6 +197,9 @@ class Flusher:
     def close(self) -> None:
         """Complete the files, unless something failed: then the log has to be read again."""
         self._stop.set()
+        with self._progress:
+            self._closing = True
+            self._progress.notify_all()
         if self._thread.is_alive():
             self._thread.join()
         if self.failure is None and not self.full:

@@ -58,6 +58,7 @@ def mend_tail(files: StreamFiles, quarantine: Quarantine, key: str, part: Unflus
         if head.closed and not state.closed:
             files.write_head(key, head._replace(closed=False))  # the log closes it again
         files.adopt(key, state)
+    _write_sizes_again(files, key)
     return cut
 
 
@@ -135,6 +136,24 @@ def _cut_events(
         quarantine.keep(path, bytes_behind)
     _truncate(files, key, EVENTS_FILE, state.end)
     return True
+
+
+def _write_sizes_again(files: StreamFiles, key: str) -> None:
+    """As `_write_index_again`, for how long the files are.
+
+    The sync that failed may have been that of a cut, and then the disk has a longer file still.
+    """
+    for name in (EVENTS_FILE, INDEX_FILE):
+        try:
+            fd = files.disk.open(files.folder(key) / name)
+        except FileNotFoundError:
+            continue
+        try:
+            size = files.disk.size(fd)
+            files.disk.truncate(fd, size + 1)
+            files.disk.truncate(fd, size)
+        finally:
+            files.disk.close(fd)
 
 
 def _truncate(files: StreamFiles, key: str, name: str, size: int) -> None:

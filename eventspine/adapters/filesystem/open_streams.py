@@ -49,6 +49,9 @@ class OpenStreams:
     def __len__(self) -> int:
         return len(self._open)
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._open
+
     def borrow_nowait(self, key: str) -> OpenStream | None:
         """A stream that is open already. Give it back."""
         with self._lock:

@@ -25,10 +25,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from typing import NamedTuple
 from zlib import crc32
 
+from eventspine.adapters.filesystem.sums import sha256_of
 from eventspine.contracts.stores import CommitKind, StreamCommit
 from eventspine.native import core
 
@@ -119,7 +119,7 @@ def decode_entries(data: bytes, entries: int) -> list[StreamCommit]:
 
 
 def next_chain(chain: bytes, lsn: int, entries: int, data: bytes) -> bytes:
-    return sha256(b"".join((chain, _sealed.pack(lsn, len(data), entries), data))).digest()
+    return sha256_of(chain + _sealed.pack(lsn, len(data), entries), data)
 
 
 def encode_record(lsn: int, entries: int, data: bytes, chain: bytes) -> bytes:

@@ -22,10 +22,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from typing import NamedTuple
 from zlib import crc32
 
+from eventspine.adapters.filesystem.sums import crc32_of, sha256_of
 from eventspine.contracts.ids import MODE_BYTES_MAX
 
 ENTRY_BYTES = 64
@@ -64,7 +64,7 @@ class Run(NamedTuple):
     def end(self) -> int:
         return self.offset + self.length
 
-    def holds(self, data: bytes) -> bool:
+    def holds(self, data: bytes | memoryview) -> bool:
         """Whether these are the run's bytes."""
         return len(data) == self.length and crc32(data) == self.crc
 
@@ -114,8 +114,8 @@ def make_runs(
     if 0 < len(lines) <= RUN_EVENTS_MAX:  # nearly always it is one run: so without counting
         piece = b"\n".join((*lines, b""))
         if len(piece) <= RUN_BYTES_MAX:
-            chain = sha256(chain + piece).digest()
-            return [piece], [Run(first, offset, len(piece), len(lines), 0, crc32(piece), chain)]
+            chain, crc = sha256_of(chain, piece), crc32_of(piece)
+            return [piece], [Run(first, offset, len(piece), len(lines), 0, crc, chain)]
     start = 0
     while start < len(lines):
         size, end = len(lines[start]) + 1, start + 1
@@ -125,8 +125,8 @@ def make_runs(
                 break
             size, end = size + more, end + 1
         piece = b"\n".join(lines[start:end]) + b"\n"
-        chain = sha256(chain + piece).digest()
-        runs.append(Run(first + start, offset, size, end - start, 0, crc32(piece), chain))
+        chain, crc = sha256_of(chain, piece), crc32_of(piece)
+        runs.append(Run(first + start, offset, size, end - start, 0, crc, chain))
         pieces.append(piece)
         offset, start = offset + size, end
     return pieces, runs

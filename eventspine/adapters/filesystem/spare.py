@@ -43,7 +43,7 @@ class SpareSegment:
         """Fill a new one. Blocks for a tenth of a second; not being able to is no failure."""
         fd = -1
         try:
-            fd = self._disk.open(self._path, create=True)
+            fd = self._disk.open(self._path, create=True, exclusive=True)
             self._disk.truncate(fd, 0)
             self._disk.allocate(fd, self._bytes)
             zeros = bytes(min(PIECE_BYTES, self._bytes))
@@ -55,6 +55,7 @@ class SpareSegment:
             self._gave_up = True  # until the log has gone on
             if fd >= 0:
                 self._disk.close(fd)
+                self._remove()
         else:
             self._fd = fd
 
@@ -63,18 +64,23 @@ class SpareSegment:
         self._gave_up = False
         if self._fd is None or size > self._bytes:
             return None
-        fd, self._fd = self._fd, None
+        fd = self._fd
         try:
             self._disk.rename(self._path, path)
         except OSError:
             self._disk.close(fd)
             raise
+        finally:
+            self._fd = None  # not before: the next one is made under the name this one still had
         return fd
 
     def close(self) -> None:
         if self._fd is not None:
             self._disk.close(self._fd)
             self._fd = None
+        self._remove()
+
+    def _remove(self) -> None:
         try:
             if self._disk.exists(self._path):
                 self._disk.unlink(self._path)

@@ -9,6 +9,7 @@ reading them is stream_reader.py.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,12 @@ from eventspine.adapters.filesystem.backlog import Unflushed
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.open_streams import OpenStream
 from eventspine.adapters.filesystem.runs import ENTRY_BYTES, HEAD_BYTES, IndexHead, Run
-from eventspine.adapters.filesystem.stream_folders import EVENTS_FILE, INDEX_FILE, StreamFolders
+from eventspine.adapters.filesystem.stream_folders import (
+    EVENTS_FILE,
+    INDEX_FILE,
+    FoldersFailed,
+    StreamFolders,
+)
 from eventspine.adapters.filesystem.stream_reader import StreamReader
 from eventspine.contracts.stores import StreamHead
 
@@ -130,6 +136,56 @@ class StreamFiles(StreamFolders):
         self._write(key, state, part)
         del self._unfinished[key]
 
+    def goes_on(self, key: str, part: Unflushed) -> bool:
+        """Whether a stretch is just more lines of a stream whose files are at hand."""
+        state = self._states.get(key)
+        return (
+            state is not None
+            and state.epoch == part.epoch
+            and not (part.wipe or part.closed or state.closed)
+            and state.mode is not None
+            and part.first <= state.last + 1
+            and key in self.reader.open
+            and key not in self.damaged
+        )
+
+    def append_many(self, parts: Sequence[tuple[str, Unflushed]]) -> None:
+        """`append` of stretches that just go on, with all of their writes in one go.
+
+        After a failure none of them counts: they are done over, the same bytes in the same places.
+        """
+        writes: list[tuple[int, bytes, int]] = []
+        borrowed: list[OpenStream] = []
+        new: list[tuple[str, FileState, list[Run]]] = []
+        opened = self.reader.open
+        try:
+            for key, part in parts:
+                state, files = self._states[key], opened.borrow_nowait(key)
+                if files is None:  # closed since, to open others
+                    self.append(key, part)
+                    continue
+                borrowed.append(files)
+                lines = part.lines[state.last + 1 - part.first :]
+                pieces, entries = runs.make_runs(lines, state.last + 1, state.end, state.chain)
+                at = state.end
+                for piece in pieces:
+                    writes.append((files.events, piece, at))
+                    at += len(piece)
+                index = b"".join(map(runs.encode_run, entries))
+                writes.append((files.index, index, HEAD_BYTES + state.entries * ENTRY_BYTES))
+                self._remember(key, state)
+                self._unsynced.setdefault(key, False)
+                self._unfinished[key] = state
+                new.append((key, state, entries))
+            self.disk.write_all(writes)
+        finally:
+            for files in borrowed:
+                opened.give_back(files)
+        for key, state, entries in new:
+            for run in entries:
+                state.take(run)
+            del self._unfinished[key]
+
     def _write(self, key: str, state: FileState, part: Unflushed) -> None:
         lines = part.lines[state.last + 1 - part.first :]
         pieces, entries = runs.make_runs(lines, state.last + 1, state.end, state.chain)
@@ -187,7 +243,10 @@ class StreamFiles(StreamFolders):
 
     def _make(self, key: str) -> None:
         """Make the folder of a stream; remember which directories have a new entry."""
-        made = self.disk.make_directories(self.folder(key))
+        try:
+            made = self.disk.make_directories(self.folder(key))
+        except OSError as error:
+            raise FoldersFailed(error.errno, error.strerror) from error
         self._made.update(folder.parent for folder in made)
         self._unsynced[key] = True
 
@@ -230,11 +289,19 @@ class StreamFiles(StreamFolders):
 
     def distrust(self, key: str) -> None:
         """Recovery: nothing of the stream is taken for durable, not even its folders' names."""
+        self.let_go(key)
         self._unsynced[key] = True
         folder = self.folder(key)
         while folder != self.root:
             folder = folder.parent
             self._made.add(folder)
+
+    def let_go(self, key: str) -> None:
+        """Know nothing of a stream any more, and leave its files alone: they failed."""
+        self._states.pop(key, None)
+        self._unfinished.pop(key, None)
+        self._unsynced.pop(key, None)
+        self.reader.open.forget(key)
 
     # --- durability: the flusher's thread only ---
 
@@ -246,20 +313,41 @@ class StreamFiles(StreamFolders):
             self.disk.sync_filesystem(self._filesystem)
             return len(unsynced)
         for key, renamed in unsynced.items():
-            folder = self.folder(key)
-            for name in (EVENTS_FILE, INDEX_FILE):
-                self._sync_file(folder / name)
-            if renamed:
-                self.disk.sync_directory(folder)
+            self._sync_stream(key, renamed)
         for folder in sorted(made, reverse=True):
             self.disk.sync_directory(folder)
         return len(unsynced)
 
-    def close(self) -> None:
-        self.reader.open.close()
+    def sync_stream(self, key: str) -> None:
+        """Make one stream durable below its folder's name; `sync` does what is above it."""
+        if key in self._unsynced:
+            self._sync_stream(key, self._unsynced.pop(key))
+
+    def _sync_stream(self, key: str, renamed: bool) -> None:
+        folder = self.folder(key)
+        for name in (EVENTS_FILE, INDEX_FILE):
+            self._sync_file(folder / name)
+        if renamed:
+            self.disk.sync_directory(folder)
+
+    @property
+    def syncs_as_a_whole(self) -> bool:
+        """Whether `sync` would not look at single streams, so that an error says of none."""
+        return self._filesystem is not None and len(self._unsynced) > self._sync_files_max
+
+    def sync_one_by_one(self) -> None:
+        """No syncfs from now on."""
         if self._filesystem is not None:
             self.disk.close(self._filesystem)
             self._filesystem = None
+
+    def sync_as_a_whole(self) -> None:
+        """syncfs again, where it can be trusted; it tells of errors from now on."""
+        self._filesystem = self._filesystem or self.disk.open_filesystem(self.root)
+
+    def close(self) -> None:
+        self.reader.open.close()
+        self.sync_one_by_one()
 
     def _sync_file(self, path: Path) -> None:
         try:

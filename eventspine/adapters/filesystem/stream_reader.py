@@ -6,11 +6,14 @@ would have to; the same read then waits on a thread.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from eventspine.adapters.filesystem import runs
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.open_streams import OpenStream, OpenStreams
 from eventspine.adapters.filesystem.runs import ENTRY_BYTES, Run
 from eventspine.adapters.filesystem.stream_folders import EVENTS_FILE, INDEX_FILE, StreamFolders
+from eventspine.contracts.lines import LineBlock, block_of, count_lines
 
 PAGE_ENTRIES = 64
 
@@ -25,7 +28,7 @@ class StreamReader:
 
     def read(
         self, key: str, first: int, count: int, bytes_max: int, *, wait: bool
-    ) -> list[bytes] | None:
+    ) -> Sequence[bytes] | None:
         """Lines of events `first` and on, whole runs checked; at least one if there is one.
 
         With `wait` False, None when that cannot be told without waiting for the disk.
@@ -62,7 +65,7 @@ class StreamReader:
 
     def _read(
         self, key: str, files: OpenStream, first: int, count: int, bytes_max: int, wait: bool
-    ) -> list[bytes] | None:
+    ) -> Sequence[bytes] | None:
         entries = self._disk.size(files.index) // ENTRY_BYTES - 1
         at = self._find(key, files.index, entries, first, wait)
         if at is None:
@@ -73,39 +76,45 @@ class StreamReader:
             wanted = self._runs(
                 key, files.index, at, first + len(lines), count - len(lines), room, wait
             )
-            got = self._lines(key, files.events, wanted, wait) if wanted is not None else None
+            got = (
+                self._lines(key, files.events, wanted, first + len(lines), count - len(lines), wait)
+                if wanted is not None
+                else None
+            )
             if wanted is None or got is None:
                 return None
-            skip = first + len(lines) - wanted[0].first if wanted else 0
-            got = got[skip : skip + count - len(lines)]
-            size = sum(map(len, got))
-            if size > room:
+            if got.size > room:
                 return _first_of(got, room, lines)
+            at += len(wanted)
+            if not lines and (len(got) == count or at == entries):
+                return got  # nearly always: one piece, as it lies
             lines += got
-            room -= size
+            room -= got.size
             if not wanted or wanted[-1].flags & runs.CLOSED:
                 break
-            at += len(wanted)
         return lines
 
-    def _lines(self, key: str, fd: int, wanted: list[Run], wait: bool) -> list[bytes] | None:
+    def _lines(
+        self, key: str, fd: int, wanted: list[Run], first: int, count: int, wait: bool
+    ) -> LineBlock | None:
+        """At most `count` lines from event `first` on, of these runs, which hold it."""
         wanted = [run for run in wanted if run.events]
         if not wanted:
-            return []
+            return LineBlock(b"", 0, 0, 0)
         start = wanted[0].offset
         data = self._bytes(fd, wanted[-1].end - start, start, wait)
         if data is None:
             return None
+        view = memoryview(data)
         for run in wanted:
-            piece = data[run.offset - start : run.end - start] if len(wanted) > 1 else data
-            if not run.holds(piece):
+            if not run.holds(view[run.offset - start : run.end - start]):
                 which = f"events {run.first} to {run.last}"
                 raise self._folders.corrupt(key, f"{which} fail their checksum")
-        lines = data.split(b"\n")
-        lines.pop()
-        if len(lines) != wanted[-1].last - wanted[0].first + 1:
+        events = wanted[-1].last - wanted[0].first + 1
+        if count_lines(data) != events or data[-1:] != b"\n":
             raise self._folders.corrupt(key, f"events from {wanted[0].first} on are not one a line")
-        return lines
+        skip = min(first - wanted[0].first, events)
+        return block_of(data, skip, min(count, events - skip), events)
 
     def _runs(
         self, key: str, fd: int, at: int, first: int, count: int, room: int, wait: bool
@@ -162,7 +171,7 @@ class StreamReader:
         return self._disk.read_nowait(fd, count, offset)
 
 
-def _first_of(got: list[bytes], room: int, lines: list[bytes]) -> list[bytes]:
+def _first_of(got: Sequence[bytes], room: int, lines: list[bytes]) -> list[bytes]:
     """`lines` and as many more as there is room for; one line at least, whatever its size."""
     for line in got:
         room -= len(line)

@@ -85,6 +85,8 @@ class Machine:
                 self.store.flusher.flush()
             case "checkpoint":
                 self.store.flusher.checkpoint()
+            case "prepare":
+                self.store._log.prepare()
             case "close":
                 self.store.close()
                 self.store = None
@@ -123,7 +125,7 @@ class Machine:
         head = self.store._head(key)
         lines = self.store._read(key, 1, 10_000, 1 << 30)
         assert head.sequence == len(lines)
-        return Stream(head.epoch, lines, head.closed)
+        return Stream(head.epoch, list(lines), head.closed)
 
     def check_files(self) -> None:
         """After a clean stop the files hold everything and the log nothing."""

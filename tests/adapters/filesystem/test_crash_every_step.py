@@ -20,6 +20,7 @@ SCRIPT: list[tuple[str, ...]] = [
     ("a5", "c1"),
     ("flush",),
     ("checkpoint",),
+    ("prepare",),
     ("b4",),
     ("close-b", "a1"),
     ("b1", "a7"),
@@ -32,9 +33,11 @@ SCRIPT: list[tuple[str, ...]] = [
     ("delete-c",),
     ("flush",),
     ("c2", "a3"),
+    ("prepare",),
     ("flush",),
     ("checkpoint",),
     ("a9",),
+    ("prepare",),
     ("close-a",),
     ("close",),
     ("c1",),
@@ -107,7 +110,7 @@ STEP = st.one_of(
         max_size=3,
         unique_by=lambda word: word[-1] if "-" in word else word[0],
     ).map(tuple),
-    st.sampled_from([("flush",), ("flush",), ("checkpoint",), ("close",)]),
+    st.sampled_from([("flush",), ("flush",), ("checkpoint",), ("prepare",), ("close",)]),
 )
 
 

@@ -78,7 +78,7 @@ def damaged(flushed: bool, lsn: int, at: int, bits: bytes) -> SimulatedDisk:
 
 def lines_in(store: FilesystemEventStreamStore, key: str) -> list[bytes]:
     assert store._head(key).sequence == LAST[key]
-    return store._read(key, 1, 100, 1 << 30)
+    return list(store._read(key, 1, 100, 1 << 30))
 
 
 def whole(key: str) -> list[bytes]:

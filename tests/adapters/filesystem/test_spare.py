@@ -1,0 +1,89 @@
+"""The segment that a busy log has ready."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from eventspine.adapters.filesystem.commit_log import LOG_FOLDER
+from eventspine.adapters.filesystem.disk import Disk
+from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
+from eventspine.adapters.filesystem.spare import SPARE_FILE, SpareSegment
+from eventspine.testing.simulated_disk import SimulatedDisk
+from tests.adapters.filesystem.lines import events, lines_of
+from tests.adapters.filesystem.machine import ROOT, STREAMS, TINY, Machine
+
+SPARE = ROOT / LOG_FOLDER / SPARE_FILE
+A = STREAMS[0]
+
+
+def test_a_log_in_use_goes_on_in_the_spare_and_reads_back_whole() -> None:
+    machine = Machine()
+    machine.step(("a1",))
+    assert machine.store is not None
+    log = machine.store._log
+    log.prepare()
+    assert machine.disk.exists(SPARE)
+    assert log.segments == 1
+    machine.step(("b1",))
+    assert log.segments == 2, "the first segment was only allocated"
+    assert not machine.disk.exists(SPARE)
+    log.prepare()
+    assert not machine.disk.exists(SPARE), "a filled segment that is hardly used is enough"
+    machine.run([("a6",), ("c6",), ("prepare",), ("b9",), ("a2",)])
+    machine.crash("power")
+    machine.reopen()
+
+
+def test_a_quiet_log_gets_none(tmp_path) -> None:
+    store = FilesystemEventStreamStore.open(tmp_path, start_flusher=False)
+    store.commit([events(A, 1, lines_of(1, 3))])
+    store._log.prepare()
+    assert not (tmp_path / LOG_FOLDER / SPARE_FILE).exists()
+    store.close()
+
+
+def test_a_spare_is_zeros_to_its_end(tmp_path) -> None:
+    spare = SpareSegment(tmp_path, Disk(), 1_000_003)
+    spare.make()
+    assert (tmp_path / SPARE_FILE).read_bytes() == bytes(1_000_003)
+    assert spare.take(1_000_004, tmp_path / "x.log") is None, "too small for what is to go in"
+    fd = spare.take(1_000_003, tmp_path / "x.log")
+    assert fd is not None
+    assert spare.take(1, tmp_path / "y.log") is None
+    Disk().close(fd)
+    assert (tmp_path / "x.log").stat().st_size == 1_000_003
+
+
+def test_without_space_for_it_the_log_goes_on_without() -> None:
+    machine = Machine()
+    machine.step(("a1",))
+    machine.disk.space_bytes = 1000
+    machine.step(("prepare",))
+    assert machine.store is not None
+    assert not machine.store._log._spare.is_ready
+    assert not machine.disk.exists(SPARE), "what it took is given back"
+    machine.disk.space_bytes = None
+    machine.step(("prepare",))
+    assert not machine.disk.exists(SPARE), "not tried again in this segment"
+    machine.run([("a9",), ("b9",), ("close",)])
+    machine.check_files()
+    assert not machine.disk._open
+
+
+def test_what_a_crash_left_of_one_is_removed() -> None:
+    machine = Machine()
+    machine.run([("a1",), ("prepare",)])
+    machine.crash("process")
+    assert machine.disk.exists(SPARE)
+    machine.reopen()
+    assert not machine.disk.exists(SPARE)
+
+
+def test_a_clean_end_leaves_none() -> None:
+    disk = SimulatedDisk(ROOT)
+    store = FilesystemEventStreamStore.open(ROOT, TINY, cast(Disk, disk), start_flusher=False)
+    store.commit([events(A, 1, lines_of(1, 1))])
+    store._log.prepare()
+    store.close()
+    assert not disk.exists(SPARE)
+    assert not disk._open
