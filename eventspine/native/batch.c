@@ -9,24 +9,31 @@ static struct {
     PyTypeObject *commit;
     Py_ssize_t key, mode, epoch, first, lines, kind;
     PyTypeObject *unflushed;
-    Py_ssize_t held;
+    Py_ssize_t held, held_mode;
 } shapes;
 
 int shapes_set(PyObject *commit_type, PyObject *unflushed_type) {
-    Py_ssize_t key = slot_offset(commit_type, "key"), mode = slot_offset(commit_type, "mode");
-    Py_ssize_t epoch = slot_offset(commit_type, "epoch");
-    Py_ssize_t first = slot_offset(commit_type, "first_sequence");
-    Py_ssize_t lines = slot_offset(commit_type, "lines"), kind = slot_offset(commit_type, "kind");
-    Py_ssize_t held = slot_offset(unflushed_type, "lines");
-    if (PyErr_Occurred())
-        return -1;
+    const struct {
+        PyObject *type;
+        const char *name;
+        Py_ssize_t *offset;
+    } wanted[] = {
+        {commit_type, "key", &shapes.key},         {commit_type, "mode", &shapes.mode},
+        {commit_type, "epoch", &shapes.epoch},     {commit_type, "first_sequence", &shapes.first},
+        {commit_type, "lines", &shapes.lines},     {commit_type, "kind", &shapes.kind},
+        {unflushed_type, "lines", &shapes.held},   {unflushed_type, "mode", &shapes.held_mode},
+    };
+    enum { COUNT = sizeof wanted / sizeof *wanted };
+    Py_ssize_t found[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        if ((found[i] = slot_offset(wanted[i].type, wanted[i].name)) < 0)
+            return -1; /* the types known before stay */
+    for (int i = 0; i < COUNT; i++)
+        *wanted[i].offset = found[i];
     Py_INCREF(commit_type);
     Py_INCREF(unflushed_type);
-    shapes.commit = (PyTypeObject *)commit_type;
-    shapes.key = key, shapes.mode = mode, shapes.epoch = epoch, shapes.first = first;
-    shapes.lines = lines, shapes.kind = kind;
-    shapes.unflushed = (PyTypeObject *)unflushed_type;
-    shapes.held = held;
+    Py_XSETREF(shapes.commit, (PyTypeObject *)commit_type);
+    Py_XSETREF(shapes.unflushed, (PyTypeObject *)unflushed_type);
     return 0;
 }
 
@@ -55,40 +62,56 @@ static char *put_little(char *out, uint64_t value, int size) {
     return out;
 }
 
+#define ENTRY_HEAD 20
+#define U32_MAX 0xFFFFFFFFLL
+
 typedef struct {
     const char *key, *mode;
     Py_ssize_t key_size, mode_size;
     PyObject *lines;
-    long long epoch, kind;
-    unsigned long long first;
+    long long epoch, kind, first;
 } Entry;
 
+/* Runs no Python code, so that a commit reads the same both times. */
 static int entry_read(PyObject *commit, Entry *entry) {
     entry->lines = lines_of(commit);
     if (entry->lines == NULL)
         return -1;
     PyObject *key = slot_get(commit, shapes.key), *mode = slot_get(commit, shapes.mode);
-    PyObject *epoch = slot_get(commit, shapes.epoch), *first = slot_get(commit, shapes.first);
-    PyObject *kind = slot_get(commit, shapes.kind);
-    if (!key || !mode || !epoch || !first || !kind) {
-        PyErr_SetString(PyExc_AttributeError, "a commit is not filled in");
+    if (key == NULL || !PyUnicode_Check(key) || mode == NULL || !PyUnicode_Check(mode)) {
+        PyErr_SetString(PyExc_TypeError, "the key and the mode of a commit are text");
         return -1;
     }
-    entry->key = PyUnicode_AsUTF8AndSize(key, &entry->key_size);
-    entry->mode = PyUnicode_AsUTF8AndSize(mode, &entry->mode_size);
-    entry->epoch = PyLong_AsLongLong(epoch);
-    entry->first = PyLong_AsUnsignedLongLong(first);
-    entry->kind = PyLong_AsLongLong(kind);
-    if (PyErr_Occurred())
+    if ((entry->key = PyUnicode_AsUTF8AndSize(key, &entry->key_size)) == NULL ||
+        (entry->mode = PyUnicode_AsUTF8AndSize(mode, &entry->mode_size)) == NULL)
         return -1;
-    if (entry->key_size > 0xFFFF || entry->mode_size > 0xFF || entry->epoch > 0xFFFFFFFFLL) {
+    entry->kind = slot_number(commit, shapes.kind, 0xFF);
+    entry->epoch = slot_number(commit, shapes.epoch, U32_MAX);
+    entry->first = slot_number(commit, shapes.first, LLONG_MAX);
+    if (entry->key_size > 0xFFFF || entry->mode_size > 0xFF || entry->kind < 0 ||
+        entry->epoch < 0 || entry->first < 0 || PySequence_Fast_GET_SIZE(entry->lines) > U32_MAX) {
         PyErr_SetString(PyExc_OverflowError, "a commit does not fit its record");
         return -1;
     }
     return 0;
 }
 
-#define ENTRY_HEAD 20
+/* How long the entry of a commit gets; -1 and an error when it has none. */
+static Py_ssize_t entry_size(PyObject *commit) {
+    Entry entry;
+    if (entry_read(commit, &entry))
+        return -1;
+    Py_ssize_t size = ENTRY_HEAD + entry.key_size + entry.mode_size;
+    for (Py_ssize_t n = 0; n < PySequence_Fast_GET_SIZE(entry.lines); n++) {
+        Py_ssize_t bytes = PyBytes_GET_SIZE(PySequence_Fast_GET_ITEM(entry.lines, n));
+        if (bytes > U32_MAX) {
+            PyErr_SetString(PyExc_OverflowError, "a line does not fit its record");
+            return -1;
+        }
+        size += 4 + bytes;
+    }
+    return size;
+}
 
 /* encode_entries(batch) -> bytes: the entries of a record; its layout is in record.py. */
 PyObject *encode_entries(PyObject *module, PyObject *batch) {
@@ -98,12 +121,10 @@ PyObject *encode_entries(PyObject *module, PyObject *batch) {
         return NULL;
     Py_ssize_t count = PySequence_Fast_GET_SIZE(list), size = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
-        Entry entry;
-        if (entry_read(PySequence_Fast_GET_ITEM(list, i), &entry))
+        Py_ssize_t more = entry_size(PySequence_Fast_GET_ITEM(list, i));
+        if (more < 0)
             goto done;
-        size += ENTRY_HEAD + entry.key_size + entry.mode_size;
-        for (Py_ssize_t n = 0; n < PySequence_Fast_GET_SIZE(entry.lines); n++)
-            size += 4 + PyBytes_GET_SIZE(PySequence_Fast_GET_ITEM(entry.lines, n));
+        size += more;
     }
     result = PyBytes_FromStringAndSize(NULL, size);
     if (result == NULL)
@@ -120,7 +141,7 @@ PyObject *encode_entries(PyObject *module, PyObject *batch) {
         out = put_little(out, (uint64_t)entry.mode_size, 1);
         out = put_little(out, (uint64_t)entry.key_size, 2);
         out = put_little(out, (uint64_t)entry.epoch, 4);
-        out = put_little(out, entry.first, 8);
+        out = put_little(out, (uint64_t)entry.first, 8);
         out = put_little(out, (uint64_t)lines, 4);
         memcpy(out, entry.key, (size_t)entry.key_size);
         out += entry.key_size;
@@ -137,6 +158,13 @@ PyObject *encode_entries(PyObject *module, PyObject *batch) {
 done:
     Py_DECREF(list);
     return result;
+}
+
+#define EVENTS 1 /* CommitKind.EVENTS */
+
+static int has_mode(PyObject *stream) {
+    PyObject *mode = slot_get(stream, shapes.held_mode);
+    return mode != NULL && PyUnicode_Check(mode) && PyUnicode_GET_LENGTH(mode) > 0;
 }
 
 /* extend_known(adding, batch, other) -> None
@@ -159,7 +187,8 @@ PyObject *extend_known(PyObject *module, PyObject *const *args, Py_ssize_t count
         if (PyErr_Occurred())
             goto failed;
         PyObject *held = NULL;
-        if (stream != NULL && Py_TYPE(stream) == shapes.unflushed)
+        if (stream != NULL && Py_TYPE(stream) == shapes.unflushed &&
+            has_mode(stream) && slot_number(commit, shapes.kind, EVENTS) == EVENTS)
             held = slot_get(stream, shapes.held);
         Py_ssize_t more = PySequence_Fast_GET_SIZE(lines);
         if (held == NULL || !PyList_Check(held) || PyList_GET_SIZE(held) == 0 || more == 0) {

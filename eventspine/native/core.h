@@ -6,7 +6,8 @@
 #include <Python.h>
 #include <structmember.h>
 
-/* The value in a `__slots__` slot; NULL where it was never set. Borrowed. */
+/* The value in a `__slots__` slot; NULL where it was never set, or deleted. Borrowed: whoever lets
+ * Python code run takes a reference first. */
 static inline PyObject *slot_get(PyObject *object, Py_ssize_t offset) {
     return *(PyObject **)((char *)object + offset);
 }
@@ -19,8 +20,30 @@ static inline void slot_set(PyObject *object, Py_ssize_t offset, PyObject *value
     Py_XDECREF(before);
 }
 
+/* The integer in a slot; -1 when it is none, or none between 0 and `most`. Never an error. */
+static inline long long slot_number(PyObject *object, Py_ssize_t offset, long long most) {
+    PyObject *value = slot_get(object, offset);
+    int overflow = 1;
+    long long number = value != NULL && PyLong_Check(value)
+                           ? PyLong_AsLongLongAndOverflow(value, &overflow)
+                           : -1;
+    return overflow == 0 && number >= 0 && number <= most ? number : -1;
+}
+
+/* After a call that failed: 0 when it is for the Python twin to say so, who asks the same again;
+ * -1 when it is no Exception (a KeyboardInterrupt), which stays the error of this call. */
+static inline int leave_to_twin(void) {
+    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_Exception))
+        return -1;
+    PyErr_Clear();
+    return 0;
+}
+
 /* Where a type keeps a slot; -1 and an error where it has none of that name. */
 Py_ssize_t slot_offset(PyObject *type, const char *name);
+
+/* A file descriptor; -1, which no call takes, and an error where it is no number that fits. */
+int descriptor_of(PyObject *number);
 
 extern PyTypeObject ShortWayType, LaneType, LaneTicketType;
 

@@ -8,6 +8,7 @@
 #include "core.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -23,7 +24,9 @@ typedef struct {
 
 /* All of the bytes, or an errno. A short write is carried on until it is one of them. */
 static int write_whole(int fd, const char *data, Py_ssize_t size, off_t offset, int flags) {
-    while (size > 0) {
+    if (offset < 0)
+        return EINVAL; /* pwritev2 would take -1 for wherever the file stands */
+    do {
         struct iovec piece = {(void *)data, (size_t)size};
         ssize_t done = flags ? pwritev2(fd, &piece, 1, offset, flags)
                              : pwrite(fd, data, (size_t)size, offset);
@@ -32,10 +35,10 @@ static int write_whole(int fd, const char *data, Py_ssize_t size, off_t offset, 
                 continue;
             return errno;
         }
-        if (done == 0)
+        if (done == 0 && size > 0)
             return EIO; /* a write that makes no progress */
         data += done, size -= done, offset += done;
-    }
+    } while (size > 0);
     return 0;
 }
 
@@ -50,10 +53,10 @@ static PyObject *os_error(int code) {
  * in the list as `filename`: those before it are done, those behind it are not begun. */
 PyObject *write_all(PyObject *module, PyObject *writes) {
     (void)module;
-    PyObject *list = PySequence_Fast(writes, "a list of writes");
+    PyObject *list = PySequence_Tuple(writes); /* ours: reading one may run Python code */
     if (list == NULL)
         return NULL;
-    Py_ssize_t count = PySequence_Fast_GET_SIZE(list), taken = 0, at = 0;
+    Py_ssize_t count = PyTuple_GET_SIZE(list), taken = 0, at = 0;
     int code = 0;
     Write *all = PyMem_New(Write, count ? count : 1);
     if (all == NULL) {
@@ -62,9 +65,13 @@ PyObject *write_all(PyObject *module, PyObject *writes) {
     }
     for (; taken < count; taken++) {
         Write *one = &all[taken];
+        PyObject *write = PyTuple_GET_ITEM(list, taken);
         long long offset;
-        if (!PyArg_ParseTuple(PySequence_Fast_GET_ITEM(list, taken), "iy*L", &one->fd, &one->data,
-                              &offset))
+        if (!PyTuple_Check(write)) {
+            PyErr_SetString(PyExc_TypeError, "a write is a tuple of descriptor, data and offset");
+            goto done;
+        }
+        if (!PyArg_ParseTuple(write, "iy*L", &one->fd, &one->data, &offset))
             goto done;
         one->offset = offset;
     }
@@ -93,6 +100,15 @@ done:
     Py_RETURN_NONE;
 }
 
+int descriptor_of(PyObject *number) {
+    long fd = PyLong_AsLong(number);
+    if (fd > INT_MAX || fd < INT_MIN) {
+        PyErr_SetString(PyExc_OverflowError, "no descriptor is so large");
+        return -1;
+    }
+    return (int)fd;
+}
+
 /* write_sealed(fd, data, offset, seal_fd, seal) -> errno of the seal, or 0
  *
  * `data` is durable when this returns; then the seal is written, and not waited for. */
@@ -102,7 +118,7 @@ PyObject *write_sealed(PyObject *module, PyObject *const *args, Py_ssize_t count
         PyErr_SetString(PyExc_TypeError, "write_sealed(fd, data, offset, seal_fd, seal)");
         return NULL;
     }
-    int fd = (int)PyLong_AsLong(args[0]), seal_fd = (int)PyLong_AsLong(args[3]);
+    int fd = descriptor_of(args[0]), seal_fd = descriptor_of(args[3]);
     off_t offset = PyLong_AsLongLong(args[2]);
     if (PyErr_Occurred())
         return NULL;

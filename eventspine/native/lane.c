@@ -9,12 +9,10 @@
 #define _GNU_SOURCE
 #include "short_way.h"
 
-#include "line.h"
-
 #include <stddef.h>
 #include <string.h>
 
-#define HEAD_BYTES_MAX 2048
+#define HEAD_BYTES_MAX 2048 /* unless another is stated */
 #define DRAFTS_MAX 1024
 #define ID_BYTES_MAX 255
 #define CURSOR_BYTES 33
@@ -28,7 +26,7 @@ typedef struct {
     PyObject *process; /* what begins the id of a request */
     PyObject *before, *after, *head; /* the header block of the last request, and its Head */
     PyObject *dated, *first_lines;   /* the server's headers, and what is sent for them */
-    Py_ssize_t body_bytes_max, events_max;
+    Py_ssize_t head_bytes_max, body_bytes_max, events_max;
     unsigned long long taken;
     unsigned long long requests; /* that got an id here */
 } Lane;
@@ -42,18 +40,16 @@ typedef struct {
 enum { HEAD_CONTEXT, HEAD_SENDER, HEAD_REQUEST_ID, HEAD_NDJSON, HEAD_MINIMAL, HEAD_KEY,
        HEAD_EXPECTED, HEAD_BEFORE_ID, HEAD_AFTER_ID, HEAD_FIELDS };
 
-enum { L_SCOPE, L_MODE, L_REST, L_TENANT, L_HOST, L_SHORT, L_PLACES, L_SERVER_STATE, L_DEFAULT_HEADERS, L_ANSWERED,
-       L_EVENT_TYPE, L_PAYLOAD, L_EVENT_ID, L_TS, L_STREAM_ID, L_ROUTING, L_METADATA, L_COUNT };
+enum { L_SCOPE, L_MODE, L_REST, L_TENANT, L_HOST, L_SHORT, L_PLACES, L_SERVER_STATE,
+       L_DEFAULT_HEADERS, L_ANSWERED, L_EVENT_TYPE, L_PAYLOAD, L_EVENT_ID, L_TS, L_STREAM_ID,
+       L_ROUTING, L_METADATA, L_COUNT };
 static const char *const NAMES[L_COUNT] = {
-    "scope", "_mode", "_rest", "tenant_id", "host", "short", "places", "server_state", "default_headers",
-    "answered", "event_type", "payload", "event_id", "ts", "stream_id", "routing", "metadata"};
+    "scope", "_mode", "_rest", "tenant_id", "host", "short", "places", "server_state",
+    "default_headers", "answered", "event_type", "payload", "event_id", "ts", "stream_id",
+    "routing", "metadata"};
 static PyObject *names[L_COUNT];
 
-/* --- bytes made of pieces: PyBytes_FromFormat takes a microsecond each time ----------------- */
-
-static Piece piece_of(PyObject *bytes) {
-    return (Piece){PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)};
-}
+/* --- bytes made of pieces: PyBytes_FromFormat takes a microsecond, and ends at a NUL -------- */
 
 #define TEXT(text) ((Piece){text, sizeof(text) - 1})
 
@@ -75,6 +71,15 @@ static PyObject *joined(const Piece *pieces, size_t count) {
 #define JOINED(...)                                                                                \
     joined((const Piece[]){__VA_ARGS__}, sizeof((const Piece[]){__VA_ARGS__}) / sizeof(Piece))
 
+#define DIGITS_MAX 20 /* of 64 bits */
+
+/* The digits of a number, written into `digits`. */
+static Piece decimal(char digits[DIGITS_MAX], uint64_t number) {
+    int count = digits_of(number);
+    put_padded(digits, number, count);
+    return (Piece){digits, (size_t)count};
+}
+
 /* --- the bytes of a request ------------------------------------------------------------- */
 
 typedef struct {
@@ -88,7 +93,8 @@ static int is_id_byte(unsigned char c) {
 }
 
 /* Whether the bytes begin with a whole append of the plain form: as AppendLane.find. */
-static int find(const char *data, Py_ssize_t size, Py_ssize_t body_bytes_max, Found *found) {
+static int find(const char *data, Py_ssize_t size, Py_ssize_t head_bytes_max,
+                Py_ssize_t body_bytes_max, Found *found) {
     static const char opening[] = "POST /v1/streams/", ending[] = "/events HTTP/1.1\r\n";
     const Py_ssize_t id_at = sizeof opening - 1;
     if (size < id_at + 1 || memcmp(data, opening, (size_t)id_at) != 0)
@@ -104,7 +110,9 @@ static int find(const char *data, Py_ssize_t size, Py_ssize_t body_bytes_max, Fo
     found->address = data + 5;
     found->address_bytes = at + 7 - 5;
     Py_ssize_t fields = at + (Py_ssize_t)sizeof ending - 1; /* where the first field begins */
-    Py_ssize_t most = size < HEAD_BYTES_MAX ? size : HEAD_BYTES_MAX;
+    Py_ssize_t most = size < head_bytes_max ? size : head_bytes_max;
+    if (most < fields)
+        return 0;
     const char *end = memmem(data + fields - 2, (size_t)(most - fields + 2), "\r\n\r\n", 4);
     if (end == NULL)
         return 0;
@@ -137,19 +145,25 @@ static int same_bytes(PyObject *bytes, const char *data, Py_ssize_t size) {
            memcmp(PyBytes_AS_STRING(bytes), data, (size_t)size) == 0;
 }
 
-/* The Head of a header block, or None. Borrowed from the lane. */
+/* Whether this is a known_heads.Head whose header lines are bytes. */
+static int is_head(PyObject *head) {
+    return PyTuple_Check(head) && PyTuple_GET_SIZE(head) == HEAD_FIELDS &&
+           PyBytes_Check(PyTuple_GET_ITEM(head, HEAD_BEFORE_ID)) &&
+           PyBytes_Check(PyTuple_GET_ITEM(head, HEAD_AFTER_ID));
+}
+
+/* The Head of a header block, or None. A new reference. */
 static PyObject *head_of(Lane *self, const Found *found) {
     if (same_bytes(self->before, found->before, found->before_bytes) &&
         same_bytes(self->after, found->after, found->after_bytes))
-        return self->head;
+        return Py_NewRef(self->head);
     PyObject *before = PyBytes_FromStringAndSize(found->before, found->before_bytes);
     PyObject *after = PyBytes_FromStringAndSize(found->after, found->after_bytes);
     PyObject *pair[2] = {before, after};
     PyObject *head = before && after ? PyObject_Vectorcall(self->find_head, pair, 2, NULL) : NULL;
-    if (head == NULL ||
-        (head != Py_None && (!PyTuple_Check(head) || PyTuple_GET_SIZE(head) != HEAD_FIELDS))) {
+    if (head == NULL || (head != Py_None && !is_head(head))) {
         if (head != NULL)
-            PyErr_SetString(PyExc_TypeError, "a Head is a tuple of nine");
+            PyErr_SetString(PyExc_TypeError, "a Head is a named tuple of nine");
         Py_XDECREF(before);
         Py_XDECREF(after);
         Py_XDECREF(head);
@@ -157,7 +171,7 @@ static PyObject *head_of(Lane *self, const Found *found) {
     }
     Py_XSETREF(self->before, before);
     Py_XSETREF(self->after, after);
-    Py_XSETREF(self->head, head);
+    Py_XSETREF(self->head, Py_NewRef(head));
     return head;
 }
 
@@ -165,7 +179,7 @@ static PyObject *head_of(Lane *self, const Found *found) {
 
 typedef struct {
     Py_ssize_t count;
-    PyObject *held[2 * DRAFTS_MAX]; /* what the drafts borrow from */
+    PyObject *held[2 * DRAFTS_MAX]; /* what the drafts borrow from, one that was refused included */
     Py_ssize_t holding;
     Draft drafts[DRAFTS_MAX];
 } Drafts;
@@ -191,24 +205,22 @@ static int add_draft(Lane *self, ShortWay *way, Drafts *drafts, PyObject *draft)
     PyObject *type_json = event_type ? short_type_json(way, event_type) : NULL;
     Py_XDECREF(event_type);
     PyObject *payload = type_json ? PyObject_GetAttr(draft, names[L_PAYLOAD]) : NULL;
-    if (payload == NULL)
+    PyObject *raw = payload ? PyBytes_FromObject(payload) : NULL;
+    Py_XDECREF(payload);
+    if (raw == NULL) {
+        Py_XDECREF(type_json);
         return PyErr_Occurred() ? -1 : 0;
-    PyObject *raw = PyBytes_FromObject(payload);
-    Py_DECREF(payload);
-    if (raw == NULL)
-        return -1;
+    }
+    drafts->held[drafts->holding++] = raw;
+    drafts->held[drafts->holding++] = type_json;
     const char *bytes = PyBytes_AS_STRING(raw);
     size_t size = (size_t)PyBytes_GET_SIZE(raw);
-    drafts->held[drafts->holding++] = raw;
-    drafts->held[drafts->holding++] = Py_NewRef(type_json);
     if (bytes[0] != '{' || memchr(bytes, '\n', size) || memchr(bytes, '\r', size) ||
         memchr(bytes, '\t', size))
         return 0; /* no object, or one that has to be made a line first */
     PyObject *values = PyObject_CallOneArg(self->loads, raw);
-    if (values == NULL) {
-        PyErr_Clear(); /* the twin says what is wrong with it */
-        return 0;
-    }
+    if (values == NULL)
+        return leave_to_twin(); /* who says what is wrong with it */
     Py_DECREF(values);
     drafts->drafts[drafts->count++] = (Draft){type_json, bytes, (Py_ssize_t)size};
     return 1;
@@ -218,10 +230,8 @@ static int add_one(Lane *self, ShortWay *way, Drafts *drafts, const char *data, 
     PyObject *body = PyBytes_FromStringAndSize(data, size);
     PyObject *draft = body ? PyObject_CallOneArg(self->decode, body) : NULL;
     Py_XDECREF(body);
-    if (draft == NULL) {
-        PyErr_Clear();
-        return 0;
-    }
+    if (draft == NULL)
+        return leave_to_twin();
     int added = add_draft(self, way, drafts, draft);
     Py_DECREF(draft);
     return added;
@@ -231,12 +241,9 @@ static int add_many(Lane *self, ShortWay *way, Drafts *drafts, const char *data,
     PyObject *body = PyBytes_FromStringAndSize(data, size);
     PyObject *list = body ? PyObject_CallOneArg(self->decode_many, body) : NULL;
     Py_XDECREF(body);
-    if (list == NULL || !PyList_Check(list)) {
-        PyErr_Clear();
-        Py_XDECREF(list);
-        return 0;
-    }
-    int added = PyList_GET_SIZE(list) > 0;
+    if (list == NULL)
+        return leave_to_twin();
+    int added = PyList_Check(list) && PyList_GET_SIZE(list) > 0;
     for (Py_ssize_t i = 0; added == 1 && i < PyList_GET_SIZE(list); i++)
         added = add_draft(self, way, drafts, PyList_GET_ITEM(list, i));
     Py_DECREF(list);
@@ -277,7 +284,13 @@ static int read_body(Lane *self, ShortWay *way, Drafts *drafts, const Found *fou
 
 /* --- running it ------------------------------------------------------------------------- */
 
-/* `{"request_id":"…"` and what the context says besides; the id is one of ours. */
+/* An id of a request that has none: what begins them all, and a number. */
+static PyObject *new_request_id(Lane *self) {
+    char digits[DIGITS_MAX];
+    return JOINED(piece_of(self->process), TEXT("."), decimal(digits, self->requests));
+}
+
+/* `{"request_id":"…"` and what the context says besides; the id needs no escapes. */
 static PyObject *metadata_of(PyObject *request_id, PyObject *rest) {
     return JOINED(TEXT("{\"request_id\":\""), piece_of(request_id), TEXT("\""), piece_of(rest));
 }
@@ -298,35 +311,27 @@ static PyObject *new_ticket(Lane *self, PyObject *connection, PyObject *head, Py
     return (PyObject *)ticket;
 }
 
-/* Whether the turn of the sender's tenant has come. */
-static int may_run(Lane *self, PyObject *scope) {
-    PyObject *tenant = PyObject_GetAttr(scope, names[L_TENANT]);
-    PyObject *may = tenant ? PyObject_CallOneArg(self->may_run, tenant) : NULL;
-    int runs = may ? PyObject_IsTrue(may) : -1;
-    Py_XDECREF(tenant);
-    Py_XDECREF(may);
-    return runs;
-}
-
 /* The append of the drafts: 1 when it is on its way, 0 when it is the twin's, -1 on an error. */
-static int submit(Lane *self, ShortWay *way, PyObject *place, PyObject *head, const Found *found,
-                  const Drafts *drafts, PyObject *connection) {
+static int submit(Lane *self, ShortWay *way, PyObject *place, PyObject *tenant, PyObject *head,
+                  const Found *found, const Drafts *drafts, PyObject *connection) {
     int on_its_way = -1;
-    PyObject *sender = PyTuple_GET_ITEM(head, HEAD_SENDER), *metadata = NULL, *ticket = NULL;
+    PyObject *sender = PyTuple_GET_ITEM(head, HEAD_SENDER);
+    PyObject *request_id = NULL, *metadata = NULL, *ticket = NULL;
     PyObject *mode = PyObject_GetAttr(sender, names[L_MODE]);
     PyObject *rest = mode ? PyObject_GetAttr(sender, names[L_REST]) : NULL;
-    char number[20];
-    int digits = digits_of(self->requests);
-    put_padded(number, self->requests, digits);
-    PyObject *request_id =
-        rest ? JOINED(piece_of(self->process), TEXT("."), {number, (size_t)digits}) : NULL;
-    if (request_id != NULL && PyBytes_Check(rest))
+    if (rest != NULL && !PyBytes_Check(rest))
+        PyErr_SetString(PyExc_TypeError, "the rest of the metadata is bytes");
+    else if (rest != NULL)
+        request_id = new_request_id(self);
+    if (request_id != NULL)
         metadata = metadata_of(request_id, rest);
     if (metadata != NULL)
         ticket = new_ticket(self, connection, head, request_id, found);
     if (ticket != NULL) {
         Source source = {PyTuple_GET_ITEM(place, 0), PyTuple_GET_ITEM(place, 1), mode, metadata};
-        PyObject *commit = short_append(way, &source, drafts->drafts, drafts->count, ticket);
+        Turn turn = {self->may_run, tenant};
+        PyObject *commit =
+            short_append(way, &source, drafts->drafts, drafts->count, ticket, &turn);
         on_its_way = commit == NULL ? -1 : commit != Py_None;
         self->requests += on_its_way == 1;
         Py_XDECREF(commit);
@@ -346,26 +351,29 @@ static int find_way(Lane *self, PyObject *scope, const Found *found, PyObject **
     PyObject *binding = PyDict_GetItemWithError(self->known, scope);
     if (binding == NULL)
         return PyErr_Occurred() ? -1 : 0;
+    Py_INCREF(binding);
     PyObject *host = PyObject_GetAttr(binding, names[L_HOST]);
-    *way = host ? PyObject_GetAttr(host, names[L_SHORT]) : NULL;
-    Py_XDECREF(host);
-    if (*way == NULL)
-        return -1;
-    PyObject *places = PyObject_GetAttr(binding, names[L_PLACES]);
+    PyObject *places = host ? PyObject_GetAttr(binding, names[L_PLACES]) : NULL;
     PyObject *id = places ? PyUnicode_FromStringAndSize(found->id, found->id_bytes) : NULL;
-    PyObject *at = id && PyDict_Check(places) ? PyDict_GetItemWithError(places, id) : NULL;
-    *place = Py_XNewRef(at);
-    Py_XDECREF(id);
+    if (id != NULL && PyDict_Check(places))
+        *place = Py_XNewRef(PyDict_GetItemWithError(places, id));
+    if (*place != NULL)
+        *way = PyObject_GetAttr(host, names[L_SHORT]);
+    Py_DECREF(binding);
+    Py_XDECREF(host);
     Py_XDECREF(places);
+    Py_XDECREF(id);
     if (PyErr_Occurred())
         return -1;
-    return *place != NULL && PyTuple_Check(*place) && Py_TYPE(*way) == &ShortWayType;
+    return *place != NULL && is_place(*place) && Py_TYPE(*way) == &ShortWayType;
 }
 
 static int run(Lane *self, PyObject *head, const Found *found, PyObject *connection) {
-    PyObject *way = NULL, *place = NULL;
+    PyObject *way = NULL, *place = NULL, *tenant = NULL;
     PyObject *scope = PyObject_GetAttr(PyTuple_GET_ITEM(head, HEAD_SENDER), names[L_SCOPE]);
     int runs = scope ? find_way(self, scope, found, &way, &place) : -1;
+    if (runs == 1 && (tenant = PyObject_GetAttr(scope, names[L_TENANT])) == NULL)
+        runs = -1;
     if (runs == 1) {
         Drafts *drafts = PyMem_Malloc(sizeof *drafts); /* too large for the stack */
         if (drafts == NULL) {
@@ -378,14 +386,14 @@ static int run(Lane *self, PyObject *head, const Found *found, PyObject *connect
             if (runs == 1 && drafts->count > self->events_max)
                 runs = 0;
             if (runs == 1)
-                runs = may_run(self, scope);
-            if (runs == 1)
-                runs = submit(self, (ShortWay *)way, place, head, found, drafts, connection);
+                runs = submit(self, (ShortWay *)way, place, tenant, head, found, drafts,
+                              connection);
             drafts_clear(drafts);
             PyMem_Free(drafts);
         }
     }
     Py_XDECREF(scope);
+    Py_XDECREF(tenant);
     Py_XDECREF(way);
     Py_XDECREF(place);
     return runs;
@@ -402,17 +410,17 @@ static PyObject *Lane_start(Lane *self, PyObject *const *args, Py_ssize_t count)
         return NULL;
     }
     Found found;
-    if (!find(PyBytes_AS_STRING(args[0]), PyBytes_GET_SIZE(args[0]), self->body_bytes_max, &found))
+    if (!find(PyBytes_AS_STRING(args[0]), PyBytes_GET_SIZE(args[0]), self->head_bytes_max,
+              self->body_bytes_max, &found))
         return PyLong_FromLong(0);
     PyObject *head = head_of(self, &found);
     if (head == NULL)
         return NULL;
-    if (head == Py_None || PyTuple_GET_ITEM(head, HEAD_REQUEST_ID) != Py_None ||
-        PyTuple_GET_ITEM(head, HEAD_KEY) != Py_None ||
-        PyTuple_GET_ITEM(head, HEAD_EXPECTED) != Py_None)
-        return PyLong_FromLong(0);
-    Py_INCREF(head);
-    int runs = run(self, head, &found, args[1]);
+    int runs = 0;
+    if (head != Py_None && PyTuple_GET_ITEM(head, HEAD_REQUEST_ID) == Py_None &&
+        PyTuple_GET_ITEM(head, HEAD_KEY) == Py_None &&
+        PyTuple_GET_ITEM(head, HEAD_EXPECTED) == Py_None)
+        runs = run(self, head, &found, args[1]);
     Py_DECREF(head);
     if (runs < 0)
         return NULL;
@@ -437,11 +445,26 @@ static Py_ssize_t shown_bytes(PyObject *line, int minimal) {
     return end ? end - bytes : size;
 }
 
+static int is_minimal(LaneTicket *self) {
+    return PyTuple_GET_ITEM(self->head, HEAD_MINIMAL) == Py_True;
+}
+
+/* Whether these are the lines of a commit that the lane can have begun. */
+static int are_lines(PyObject *lines) {
+    if (lines == NULL || !PyTuple_Check(lines) || PyTuple_GET_SIZE(lines) == 0)
+        return 0;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(lines); i++)
+        if (!PyBytes_Check(PyTuple_GET_ITEM(lines, i)))
+            return 0;
+    return 1;
+}
+
 static PyObject *make_body(PyObject *lines, const char *cursor, int minimal) {
     static const char opening[] = "{\"events\":[", middle[] = "],\"head\":\"",
                       closing[] = "\",\"duplicates\":0}";
     Py_ssize_t count = PyTuple_GET_SIZE(lines);
-    Py_ssize_t size = sizeof opening + sizeof middle + sizeof closing - 3 + CURSOR_BYTES + count - 1;
+    Py_ssize_t size = (Py_ssize_t)(sizeof opening + sizeof middle + sizeof closing) - 3 +
+                      CURSOR_BYTES + count - 1;
     for (Py_ssize_t i = 0; i < count; i++)
         size += shown_bytes(PyTuple_GET_ITEM(lines, i), minimal) + minimal;
     PyObject *body = PyBytes_FromStringAndSize(NULL, size);
@@ -474,6 +497,8 @@ static PyObject *first_lines(Lane *self, PyObject *connection) {
         PyObject *made = status ? PyObject_Vectorcall(self->status_line, args, 2, NULL) : NULL;
         Py_XDECREF(status);
         if (made == NULL || !PyBytes_Check(made)) {
+            if (made != NULL)
+                PyErr_SetString(PyExc_TypeError, "a status line is bytes");
             Py_XDECREF(made);
             Py_DECREF(defaults);
             return NULL;
@@ -487,30 +512,29 @@ static PyObject *first_lines(Lane *self, PyObject *connection) {
 
 /* The answer's header lines but for the empty one at the end. */
 static PyObject *make_head(LaneTicket *self, const char *cursor, Py_ssize_t body_bytes) {
-    static const Piece nothing = {"", 0};
     PyObject *first = first_lines(self->lane, self->connection);
-    PyObject *before = PyTuple_GET_ITEM(self->head, HEAD_BEFORE_ID);
-    PyObject *after = PyTuple_GET_ITEM(self->head, HEAD_AFTER_ID);
-    if (first == NULL || !PyBytes_Check(before) || !PyBytes_Check(after))
+    if (first == NULL)
         return NULL;
-    int minimal = PyTuple_GET_ITEM(self->head, HEAD_MINIMAL) == Py_True;
-    char length[20];
-    int digits = digits_of((uint64_t)body_bytes);
-    put_padded(length, (uint64_t)body_bytes, digits);
+    char digits[DIGITS_MAX];
     Piece at = {cursor, CURSOR_BYTES};
     return JOINED(piece_of(first), TEXT("etag: \""), at, TEXT("\"\r\nx-stream-head: "), at,
                   TEXT("\r\n"),
-                  minimal ? TEXT("preference-applied: return=minimal\r\n") : nothing,
+                  is_minimal(self) ? TEXT("preference-applied: return=minimal\r\n") : TEXT(""),
                   TEXT("content-type: application/json\r\ncontent-length: "),
-                  {length, (size_t)digits}, TEXT("\r\n"), piece_of(before),
-                  piece_of(self->request_id), piece_of(after));
+                  decimal(digits, (uint64_t)body_bytes), TEXT("\r\n"),
+                  piece_of(PyTuple_GET_ITEM(self->head, HEAD_BEFORE_ID)),
+                  piece_of(self->request_id),
+                  piece_of(PyTuple_GET_ITEM(self->head, HEAD_AFTER_ID)));
 }
 
 static int count_answer(Lane *self) {
     PyObject *before = PyDict_GetItemWithError(self->counts, self->count_key);
     if (before == NULL && PyErr_Occurred())
         return -1;
-    PyObject *after = PyLong_FromLongLong(before ? PyLong_AsLongLong(before) + 1 : 1);
+    long long answers = before ? PyLong_AsLongLong(before) : 0;
+    if (answers == -1 && PyErr_Occurred())
+        return -1;
+    PyObject *after = PyLong_FromLongLong(answers + 1);
     int failed = after == NULL || PyDict_SetItem(self->counts, self->count_key, after);
     Py_XDECREF(after);
     return failed ? -1 : 0;
@@ -519,15 +543,14 @@ static int count_answer(Lane *self) {
 /* Tell the connection: its events are durable, and the stream stands at `head`. */
 int lane_answer(PyObject *ticket, PyObject *lines, long long epoch, long long head) {
     LaneTicket *self = (LaneTicket *)ticket;
-    char cursor[CURSOR_BYTES];
-    *put_padded(cursor, (uint64_t)epoch, 16) = '_';
-    put_padded(cursor + 17, (uint64_t)head, 16);
-    if (!PyTuple_Check(lines)) {
+    if (!are_lines(lines) || epoch < 0 || head < 0) {
         PyErr_SetString(PyExc_TypeError, "a commit of the lane has a tuple of lines");
         return -1;
     }
-    int minimal = PyTuple_GET_ITEM(self->head, HEAD_MINIMAL) == Py_True;
-    PyObject *body = make_body(lines, cursor, minimal);
+    char cursor[CURSOR_BYTES]; /* both fit: an epoch has 32 bits, a sequence 40 */
+    *put_padded(cursor, (uint64_t)epoch, 16) = '_';
+    put_padded(cursor + 17, (uint64_t)head, 16);
+    PyObject *body = make_body(lines, cursor, is_minimal(self));
     PyObject *lead = body ? make_head(self, cursor, PyBytes_GET_SIZE(body)) : NULL;
     PyObject *done = NULL;
     if (lead != NULL && count_answer(self->lane) == 0) {
@@ -549,7 +572,12 @@ static PyObject *LaneTicket_done(PyObject *self, PyObject *nothing) {
 
 static PyObject *LaneTicket_set_exception(LaneTicket *self, PyObject *error) {
     PyObject *args[5] = {self->connection, self->head, self->address, self->request_id, error};
-    return PyObject_Vectorcall(self->lane->failed, args, 5, NULL);
+    PyObject *told = PyObject_Vectorcall(self->lane->failed, args, 5, NULL);
+    if (told == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
+        PyErr_WriteUnraisable(self->lane->failed); /* the rest of the batch has to be told */
+        told = Py_NewRef(Py_None);
+    }
+    return told;
 }
 
 static int LaneTicket_traverse(LaneTicket *self, visitproc visit, void *arg) {
@@ -572,7 +600,7 @@ static void LaneTicket_dealloc(LaneTicket *self) {
 }
 
 static PyMethodDef LaneTicket_methods[] = {
-    {"done", LaneTicket_done, METH_NOARGS, "False: nobody gives up on a Told."},
+    {"done", LaneTicket_done, METH_NOARGS, "False: nobody gives up on it."},
     {"set_exception", (PyCFunction)LaneTicket_set_exception, METH_O, "set_exception(error)"},
     {NULL, NULL, 0, NULL},
 };
@@ -589,26 +617,25 @@ PyTypeObject LaneTicketType = {
 
 /* --- the lane as an object ----------------------------------------------------------------- */
 
-static int Lane_init(Lane *self, PyObject *args, PyObject *kwargs) {
+static PyObject *Lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *keywords[] = {"known",  "find_head",   "may_run",    "status_line",
                                "failed", "decode",      "decode_many", "loads",
                                "counts", "count_key",   "process",    "body_bytes_max",
-                               "events_max", NULL};
+                               "events_max", "head_bytes_max", NULL};
     PyObject *known, *find_head, *turns, *status_line, *failed, *decode, *many, *loads, *counts;
     PyObject *count_key, *process;
-    Py_ssize_t body_max, events_max;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OOOOOOOO!OSnn", keywords, &PyDict_Type, &known,
-                                     &find_head, &turns, &status_line, &failed, &decode, &many,
-                                     &loads, &PyDict_Type, &counts, &count_key, &process, &body_max,
-                                     &events_max))
-        return -1;
-    if (self->known != NULL) {
-        PyErr_SetString(PyExc_TypeError, "a Lane is made once");
-        return -1;
-    }
+    Py_ssize_t body_max, events_max, head_max = HEAD_BYTES_MAX;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OOOOOOOO!OSnn|n", keywords, &PyDict_Type,
+                                     &known, &find_head, &turns, &status_line, &failed, &decode,
+                                     &many, &loads, &PyDict_Type, &counts, &count_key, &process,
+                                     &body_max, &events_max, &head_max))
+        return NULL;
     for (int i = 0; i < L_COUNT; i++)
         if (names[i] == NULL && (names[i] = PyUnicode_InternFromString(NAMES[i])) == NULL)
-            return -1;
+            return NULL;
+    Lane *self = (Lane *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
     self->known = Py_NewRef(known);
     self->find_head = Py_NewRef(find_head);
     self->may_run = Py_NewRef(turns);
@@ -620,12 +647,19 @@ static int Lane_init(Lane *self, PyObject *args, PyObject *kwargs) {
     self->counts = Py_NewRef(counts);
     self->count_key = Py_NewRef(count_key);
     self->process = Py_NewRef(process);
+    self->head_bytes_max = head_max;
     self->body_bytes_max = body_max;
     self->events_max = events_max;
-    return 0;
+    return (PyObject *)self;
 }
 
-#define EACH(DO)                                                                                   \
+#define WHAT_CHANGES(DO)                                                                           \
+    DO(self->before);                                                                              \
+    DO(self->after);                                                                               \
+    DO(self->head);                                                                                \
+    DO(self->dated);                                                                               \
+    DO(self->first_lines)
+#define WHAT_STAYS(DO)                                                                             \
     DO(self->known);                                                                               \
     DO(self->find_head);                                                                           \
     DO(self->may_run);                                                                             \
@@ -636,26 +670,24 @@ static int Lane_init(Lane *self, PyObject *args, PyObject *kwargs) {
     DO(self->loads);                                                                               \
     DO(self->counts);                                                                              \
     DO(self->count_key);                                                                           \
-    DO(self->process);                                                                             \
-    DO(self->before);                                                                              \
-    DO(self->after);                                                                               \
-    DO(self->head);                                                                                \
-    DO(self->dated);                                                                               \
-    DO(self->first_lines)
+    DO(self->process)
 
 static int Lane_traverse(Lane *self, visitproc visit, void *arg) {
-    EACH(Py_VISIT);
+    WHAT_CHANGES(Py_VISIT);
+    WHAT_STAYS(Py_VISIT);
     return 0;
 }
 
+/* Only this: what stays is set once, as in a tuple, and never missing when somebody calls. */
 static int Lane_clear(Lane *self) {
-    EACH(Py_CLEAR);
+    WHAT_CHANGES(Py_CLEAR);
     return 0;
 }
 
 static void Lane_dealloc(Lane *self) {
     PyObject_GC_UnTrack(self);
-    Lane_clear(self);
+    WHAT_CHANGES(Py_XDECREF);
+    WHAT_STAYS(Py_XDECREF);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
@@ -674,8 +706,7 @@ PyTypeObject LaneType = {
     .tp_doc = "The short way of an append over HTTP.",
     .tp_basicsize = sizeof(Lane),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_new = PyType_GenericNew,
-    .tp_init = (initproc)Lane_init,
+    .tp_new = Lane_new,
     .tp_dealloc = (destructor)Lane_dealloc,
     .tp_traverse = (traverseproc)Lane_traverse,
     .tp_clear = (inquiry)Lane_clear,

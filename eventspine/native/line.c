@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "line.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <time.h>
@@ -59,12 +60,15 @@ void instant_read(Instant *now) {
     now->ms = ms;
 }
 
-void ids_seed(Ids *ids) {
+int ids_seed(Ids *ids) {
     uint64_t seed[2] = {0, 0};
-    while (getrandom(seed, sizeof seed, 0) != (ssize_t)sizeof seed)
-        ;
+    ssize_t got;
+    while ((got = getrandom(seed, sizeof seed, 0)) != (ssize_t)sizeof seed)
+        if (got < 0 && errno != EINTR)
+            return -1;
     ids->state = seed[0] | 1;
     ids->counter = (uint32_t)seed[1];
+    return 0;
 }
 
 /* xorshift64*: the random bits of an id tell two processes apart, and keep no secret. */

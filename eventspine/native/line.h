@@ -38,7 +38,7 @@ typedef struct {
 char *put_padded(char *out, uint64_t value, int digits);
 int digits_of(uint64_t value);
 void instant_read(Instant *now);
-void ids_seed(Ids *ids);
+int ids_seed(Ids *ids); /* 0, or -1 and errno */
 size_t line_size(const Line *line);
 void line_fill(char *out, const Line *line, const Instant *now, Ids *ids);
 

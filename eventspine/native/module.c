@@ -6,7 +6,8 @@ Py_ssize_t slot_offset(PyObject *type, const char *name) {
     if (slot == NULL)
         return -1;
     Py_ssize_t offset = -1;
-    if (Py_IS_TYPE(slot, &PyMemberDescr_Type)) {
+    if (Py_IS_TYPE(slot, &PyMemberDescr_Type) &&
+        PyType_IsSubtype((PyTypeObject *)type, PyDescr_TYPE(slot))) {
         PyMemberDef *member = ((PyMemberDescrObject *)slot)->d_member;
         if (member->type == T_OBJECT_EX)
             offset = member->offset;
@@ -23,7 +24,8 @@ PyDoc_STRVAR(shapes_doc, "shapes(commit_type, unflushed_type) -> None\n\n"
 static PyObject *shapes(PyObject *module, PyObject *args) {
     (void)module;
     PyObject *commit_type, *unflushed_type;
-    if (!PyArg_ParseTuple(args, "O!O!", &PyType_Type, &commit_type, &PyType_Type, &unflushed_type) ||
+    if (!PyArg_ParseTuple(args, "O!O!", &PyType_Type, &commit_type, &PyType_Type,
+                          &unflushed_type) ||
         shapes_set(commit_type, unflushed_type))
         return NULL;
     Py_RETURN_NONE;
@@ -37,24 +39,41 @@ static PyMethodDef methods[] = {
     {"read_nowait", (PyCFunction)(void (*)(void))read_nowait, METH_FASTCALL,
      "read_nowait(fd, count, offset) -> bytes; OSError EAGAIN when it would have to wait"},
     {"count_lines", count_lines, METH_O, "How many newlines are in these bytes."},
-    {"write_all", write_all, METH_O, "write_all([(fd, data, offset), ...]), without the interpreter."},
+    {"write_all", write_all, METH_O,
+     "write_all([(fd, data, offset), ...]), without the interpreter."},
     {"write_sealed", (PyCFunction)(void (*)(void))write_sealed, METH_FASTCALL,
      "write_sealed(fd, data, offset, seal_fd, seal) -> errno of the seal, or 0"},
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, .m_name = "eventspine.native._core",
-    .m_doc = "The compiled half of the append.", .m_size = -1, .m_methods = methods};
-
-PyMODINIT_FUNC PyInit__core(void) {
+/* Offsets, types and names are kept once for the process, so another interpreter, whose types are
+ * others, is refused: it runs on the Python side. */
+static int fill(PyObject *module) {
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError, "eventspine.native is for the main interpreter");
+        return -1;
+    }
     if (PyType_Ready(&ShortWayType) < 0 || PyType_Ready(&LaneType) < 0 ||
         PyType_Ready(&LaneTicketType) < 0)
-        return NULL;
-    PyObject *module = PyModule_Create(&definition);
-    if (module != NULL &&
-        (PyModule_AddObjectRef(module, "ShortWay", (PyObject *)&ShortWayType) < 0 ||
-         PyModule_AddObjectRef(module, "Lane", (PyObject *)&LaneType) < 0))
-        Py_CLEAR(module);
-    return module;
+        return -1;
+    if (PyModule_AddObjectRef(module, "ShortWay", (PyObject *)&ShortWayType) < 0 ||
+        PyModule_AddObjectRef(module, "Lane", (PyObject *)&LaneType) < 0)
+        return -1;
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, fill},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, .m_name = "eventspine.native._core",
+    .m_doc = "The compiled half of the append.", .m_methods = methods, .m_slots = slots};
+
+PyMODINIT_FUNC PyInit__core(void) {
+    return PyModuleDef_Init(&definition);
 }

@@ -23,11 +23,15 @@ PyObject *read_nowait(PyObject *module, PyObject *const *args, Py_ssize_t count)
         PyErr_SetString(PyExc_TypeError, "read_nowait(fd, count, offset)");
         return NULL;
     }
-    int fd = (int)PyLong_AsLong(args[0]);
+    int fd = descriptor_of(args[0]);
     Py_ssize_t wanted = PyLong_AsSsize_t(args[1]);
     off_t offset = PyLong_AsLongLong(args[2]);
     if (PyErr_Occurred())
         return NULL;
+    if (offset < 0 || wanted < 0) { /* preadv2 would take -1 for wherever the file stands */
+        errno = EINVAL;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, wanted);
     if (bytes == NULL)
         return NULL;

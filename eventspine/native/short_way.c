@@ -9,8 +9,7 @@
  */
 #include "short_way.h"
 
-#include "line.h"
-
+#include <limits.h>
 #include <stddef.h>
 
 struct ShortWay {
@@ -37,6 +36,7 @@ static const char *const NAMES[S_COUNT] = {
 static PyObject *names[S_COUNT];
 
 #define TYPES_MAX 4096
+#define EPOCH_MAX 0xFFFFFFFFLL /* what a record of the log has room for */
 
 /* --- making one ------------------------------------------------------------------------- */
 
@@ -78,7 +78,7 @@ static int find_slots(ShortWay *self) {
     return 0;
 }
 
-static int ShortWay_init(ShortWay *self, PyObject *args, PyObject *kwargs) {
+static PyObject *ShortWay_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *keywords[] = {
         "directory", "population", "writer", "cell_type", "actor_type", "commit_type",
         "cursor_type", "appended_type", "events_kind", "new_ticket", "dumps", "event_type_json",
@@ -90,20 +90,17 @@ static int ShortWay_init(ShortWay *self, PyObject *args, PyObject *kwargs) {
             args, kwargs, "OOOO!O!O!O!OOOOOnn", keywords, &directory, &population, &writer,
             &PyType_Type, &cell, &PyType_Type, &actor, &PyType_Type, &commit, &PyType_Type, &cursor,
             &appended, &kind, &ticket, &dumps, &type_json, &event_max, &waiting_max))
-        return -1;
-    if (self->directory != NULL) {
-        PyErr_SetString(PyExc_TypeError, "a ShortWay is made once");
-        return -1;
-    }
+        return NULL;
     if (!PyType_IsSubtype(cursor, &PyTuple_Type)) {
         PyErr_SetString(PyExc_TypeError, "cursor_type is a named tuple");
-        return -1;
+        return NULL;
     }
     for (int i = 0; i < S_COUNT; i++)
         if (names[i] == NULL && (names[i] = PyUnicode_InternFromString(NAMES[i])) == NULL)
-            return -1;
-    if ((self->types = PyDict_New()) == NULL)
-        return -1;
+            return NULL;
+    ShortWay *self = (ShortWay *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
     self->directory = Py_NewRef(directory);
     self->population = Py_NewRef(population);
     self->writer = Py_NewRef(writer);
@@ -119,8 +116,13 @@ static int ShortWay_init(ShortWay *self, PyObject *args, PyObject *kwargs) {
     self->event_bytes_max = event_max;
     self->bytes_waiting_max = waiting_max;
     self->now.ms = self->now.second = -1;
-    ids_seed(&self->ids);
-    return find_slots(self);
+    if ((self->types = PyDict_New()) == NULL || find_slots(self)) {
+        Py_CLEAR(self);
+    } else if (ids_seed(&self->ids)) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        Py_CLEAR(self);
+    }
+    return (PyObject *)self;
 }
 
 static int ShortWay_traverse(ShortWay *self, visitproc visit, void *arg) {
@@ -140,33 +142,30 @@ static int ShortWay_traverse(ShortWay *self, visitproc visit, void *arg) {
     return 0;
 }
 
-static int ShortWay_clear(ShortWay *self) {
-    Py_CLEAR(self->directory);
-    Py_CLEAR(self->population);
-    Py_CLEAR(self->writer);
-    Py_CLEAR(self->cell_type);
-    Py_CLEAR(self->actor_type);
-    Py_CLEAR(self->commit_type);
-    Py_CLEAR(self->cursor_type);
-    Py_CLEAR(self->appended_type);
-    Py_CLEAR(self->events_kind);
-    Py_CLEAR(self->new_ticket);
-    Py_CLEAR(self->dumps);
-    Py_CLEAR(self->event_type_json);
-    Py_CLEAR(self->types);
-    return 0;
-}
-
+/* No tp_clear: what it refers to is set once, as in a tuple, and never missing. A cycle is broken
+ * where it was closed, in the directory or the writer. */
 static void ShortWay_dealloc(ShortWay *self) {
     PyObject_GC_UnTrack(self);
-    ShortWay_clear(self);
+    Py_XDECREF(self->directory);
+    Py_XDECREF(self->population);
+    Py_XDECREF(self->writer);
+    Py_XDECREF(self->cell_type);
+    Py_XDECREF(self->actor_type);
+    Py_XDECREF(self->commit_type);
+    Py_XDECREF(self->cursor_type);
+    Py_XDECREF(self->appended_type);
+    Py_XDECREF(self->events_kind);
+    Py_XDECREF(self->new_ticket);
+    Py_XDECREF(self->dumps);
+    Py_XDECREF(self->event_type_json);
+    Py_XDECREF(self->types);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
 /* --- an append -------------------------------------------------------------------------- */
 
-/* The live actor of `key`, when a plain append of `mode` may be decided on it now. Borrowed;
- * NULL without an error when not. */
+/* The live actor of `key`, when a plain append of `mode` may be decided on it now. A new
+ * reference; NULL without an error when not. */
 static PyObject *ready_actor(ShortWay *self, PyObject *key, PyObject *mode) {
     PyObject *live = PyObject_GetAttr(self->directory, names[S_LIVE]);
     if (live == NULL)
@@ -186,29 +185,43 @@ static PyObject *ready_actor(ShortWay *self, PyObject *key, PyObject *mode) {
             PyUnicode_Compare(written, mode) != 0)
             return NULL;
     }
+    Py_INCREF(cell);
+    Py_INCREF(actor);
     PyObject *tick = PyObject_GetAttr(self->population, names[S_TICK]);
-    if (tick == NULL)
-        return NULL;
-    slot_set(cell, self->cell_touched, tick);
+    if (tick != NULL)
+        slot_set(cell, self->cell_touched, tick);
+    else
+        Py_CLEAR(actor);
+    Py_DECREF(cell);
     return actor;
 }
 
-/* Whether the writer takes `size` bytes now; what waits then is put into `waiting`. */
-static int writer_takes(ShortWay *self, Py_ssize_t size, long long *waiting) {
+/* The bytes that wait for the writer; -1 and an error where that is no number. */
+static long long bytes_waiting(ShortWay *self) {
+    PyObject *bytes = PyObject_GetAttr(self->writer, names[S_WAITING]);
+    long long waiting = bytes ? PyLong_AsLongLong(bytes) : -1;
+    Py_XDECREF(bytes);
+    return waiting;
+}
+
+/* Whether the writer takes `size` bytes now; -1 on an error. */
+static int writer_takes(ShortWay *self, Py_ssize_t size) {
     PyObject *open = PyObject_GetAttr(self->writer, names[S_OPEN]);
     if (open == NULL)
         return -1;
     int is_open = open == Py_True;
     Py_DECREF(open);
-    PyObject *bytes = PyObject_GetAttr(self->writer, names[S_WAITING]);
-    if (bytes == NULL)
+    long long waiting = bytes_waiting(self);
+    if (waiting == -1 && PyErr_Occurred())
         return -1;
-    long long before = PyLong_AsLongLong(bytes);
-    Py_DECREF(bytes);
-    if (before == -1 && PyErr_Occurred())
-        return -1;
-    *waiting = before + size;
-    return is_open && (before == 0 || *waiting <= self->bytes_waiting_max);
+    return is_open && (waiting == 0 || waiting + size <= self->bytes_waiting_max);
+}
+
+/* Takes back what was just appended, if it is still there. An error may be set, and stays. */
+static void drop_last(PyObject *list, PyObject *item) {
+    Py_ssize_t size = PyList_GET_SIZE(list);
+    if (size > 0 && PyList_GET_ITEM(list, size - 1) == item)
+        PyList_SetSlice(list, size - 1, size, NULL);
 }
 
 static int wake_writer(ShortWay *self) {
@@ -221,33 +234,37 @@ static int wake_writer(ShortWay *self) {
     return done ? 0 : -1;
 }
 
-static int hand_to_writer(ShortWay *self, PyObject *commit, long long waiting) {
-    PyObject *outbox = PyObject_GetAttr(self->writer, names[S_OUTBOX]);
+/* Writer.submit, once `writer_takes`. 0, or -1 and an error, and nothing was done. */
+static int hand_to_writer(ShortWay *self, PyObject *commit, Py_ssize_t size) {
+    PyObject *outbox = PyObject_GetAttr(self->writer, names[S_OUTBOX]), *bytes = NULL;
     if (outbox == NULL)
         return -1;
-    /* The outbox comes last: what is in it is on its way. */
-    PyObject *bytes = PyLong_FromLongLong(waiting);
-    int failed = bytes == NULL || !PyList_Check(outbox) ||
-                 (PyList_GET_SIZE(outbox) == 0 && wake_writer(self)) ||
-                 PyObject_SetAttr(self->writer, names[S_WAITING], bytes) ||
-                 PyList_Append(outbox, commit);
+    int failed = 1;
+    if (!PyList_Check(outbox)) {
+        PyErr_SetString(PyExc_TypeError, "the outbox of a writer is a list");
+    } else if (PyList_GET_SIZE(outbox) > 0 || wake_writer(self) == 0) {
+        /* Woken first: that may fail, and where it is not needed it does no harm. */
+        long long waiting = bytes_waiting(self);
+        if (waiting >= 0 && (bytes = PyLong_FromLongLong(waiting + size)) != NULL)
+            failed = PyList_Append(outbox, commit);
+        if (!failed && PyObject_SetAttr(self->writer, names[S_WAITING], bytes)) {
+            drop_last(outbox, commit);
+            failed = 1;
+        }
+        if (waiting < 0 && !PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "fewer than no bytes wait for the writer");
+    }
     Py_XDECREF(bytes);
     Py_DECREF(outbox);
     return failed ? -1 : 0;
 }
 
-static Piece piece_of(PyObject *bytes) {
-    return (Piece){PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)};
-}
-
 /* The stored lines of the actor's next events, after sequence `last`. NULL without an error when
- * one is too long. */
+ * one is too long, or the epoch has no room in its digits. */
 static PyObject *make_lines(ShortWay *self, PyObject *actor, long long last, const Source *source,
                             const Draft *drafts, Py_ssize_t count, Py_ssize_t *size) {
-    long long epoch = PyLong_AsLongLong(slot_get(actor, self->epoch));
-    if (epoch == -1 && PyErr_Occurred())
-        return NULL;
-    PyObject *lines = PyTuple_New(count);
+    long long epoch = slot_number(actor, self->epoch, EPOCH_MAX);
+    PyObject *lines = epoch < 0 ? NULL : PyTuple_New(count);
     if (lines == NULL)
         return NULL;
     instant_read(&self->now);
@@ -284,9 +301,9 @@ static PyObject *make_commit(ShortWay *self, PyObject *actor, PyObject *first, P
         Py_XDECREF(size);
         return NULL;
     }
-    slot_set(commit, self->c_key, Py_NewRef(slot_get(actor, self->key)));
-    slot_set(commit, self->c_mode, Py_NewRef(slot_get(actor, self->mode)));
-    slot_set(commit, self->c_epoch, Py_NewRef(slot_get(actor, self->epoch)));
+    slot_set(commit, self->c_key, Py_XNewRef(slot_get(actor, self->key)));
+    slot_set(commit, self->c_mode, Py_XNewRef(slot_get(actor, self->mode)));
+    slot_set(commit, self->c_epoch, Py_XNewRef(slot_get(actor, self->epoch)));
     slot_set(commit, self->c_first, Py_NewRef(first));
     slot_set(commit, self->c_lines, Py_NewRef(lines));
     slot_set(commit, self->c_kind, Py_NewRef(self->events_kind));
@@ -298,99 +315,101 @@ static PyObject *make_commit(ShortWay *self, PyObject *actor, PyObject *first, P
     return commit;
 }
 
-/* StreamActor.accept, once the writer has taken the commit. `pending` was made before: nothing
- * in here can fail. */
-static void accept(ShortWay *self, PyObject *actor, PyObject *sequence, PyObject *pending) {
-    if (pending != NULL)
-        slot_set(actor, self->pending, pending);
-    slot_set(actor, self->sequence, Py_NewRef(sequence));
+/* A commit of the lines, as in Commit.__init__, with the ticket it was given or one of its own. */
+static PyObject *numbered(ShortWay *self, PyObject *actor, long long first, PyObject *lines,
+                          Py_ssize_t bytes, PyObject *ticket) {
+    PyObject *from = PyLong_FromLongLong(first), *commit = NULL;
+    PyObject *to = PyLong_FromLongLong(first + PyTuple_GET_SIZE(lines) - 1);
+    ticket = ticket == NULL ? PyObject_CallNoArgs(self->new_ticket) : Py_NewRef(ticket);
+    if (from != NULL && to != NULL && ticket != NULL)
+        commit = make_commit(self, actor, from, to, lines, bytes, ticket);
+    Py_XDECREF(from);
+    Py_XDECREF(to);
+    Py_XDECREF(ticket);
+    return commit;
+}
+
+/* Writer.submit and StreamActor.accept. The place in `pending` is made before: once the writer has
+ * the commit nothing can fail. */
+static int hand_over(ShortWay *self, PyObject *actor, PyObject *commit, Py_ssize_t bytes) {
+    PyObject *before = slot_get(actor, self->pending), *pending;
+    if (before != NULL && PyList_Check(before)) {
+        pending = Py_NewRef(before);
+        if (PyList_Append(pending, commit))
+            Py_CLEAR(pending);
+    } else if ((pending = PyList_New(1)) != NULL) {
+        PyList_SET_ITEM(pending, 0, Py_NewRef(commit));
+    }
+    if (pending == NULL)
+        return -1;
+    if (hand_to_writer(self, commit, bytes)) {
+        drop_last(pending, commit); /* as if it had not been asked */
+        Py_DECREF(pending);
+        return -1;
+    }
+    slot_set(actor, self->pending, pending);
+    slot_set(actor, self->sequence, Py_NewRef(slot_get(commit, self->c_last)));
+    return 0;
+}
+
+/* 1 when `turn` has come, 0 when not, -1 on an error. */
+static int has_come(const Turn *turn) {
+    PyObject *answer = turn ? PyObject_CallOneArg(turn->may_run, turn->tenant) : Py_NewRef(Py_True);
+    int may = answer ? PyObject_IsTrue(answer) : -1;
+    Py_XDECREF(answer);
+    return may;
 }
 
 PyObject *short_append(ShortWay *self, const Source *source, const Draft *drafts, Py_ssize_t count,
-                       PyObject *ticket) {
-    PyObject *actor = ready_actor(self, source->key, source->mode);
-    if (actor == NULL) {
-        if (PyErr_Occurred())
-            return NULL;
-        Py_RETURN_NONE;
-    }
-    PyObject *result = NULL, *lines = NULL, *first = NULL, *last = NULL, *commit = NULL;
-    PyObject *pending = NULL;
-    Py_INCREF(actor);
-    long long at = PyLong_AsLongLong(slot_get(actor, self->sequence)), waiting = 0;
+                       PyObject *ticket, const Turn *turn) {
+    PyObject *commit = NULL, *lines = NULL, *actor = ready_actor(self, source->key, source->mode);
+    long long at = actor ? slot_number(actor, self->sequence, SEQUENCE_MAX - count) : -1;
     Py_ssize_t bytes = 0;
-    if (at == -1 && PyErr_Occurred())
-        goto done;
-    if (at + count <= SEQUENCE_MAX)
+    if (at >= 0)
         lines = make_lines(self, actor, at, source, drafts, count, &bytes);
-    int takes = lines ? writer_takes(self, bytes, &waiting) : 0;
-    if (PyErr_Occurred())
-        goto done;
-    if (!takes) {
-        result = Py_NewRef(Py_None);
-        goto done;
-    }
-    first = PyLong_FromLongLong(at + 1);
-    last = PyLong_FromLongLong(at + count);
-    ticket = ticket == Py_None ? PyObject_CallNoArgs(self->new_ticket) : Py_NewRef(ticket);
-    if (first != NULL && last != NULL && ticket != NULL)
-        commit = make_commit(self, actor, first, last, lines, bytes, ticket);
-    Py_XDECREF(ticket);
-    if (commit == NULL)
-        goto done;
-    PyObject *before = slot_get(actor, self->pending);
-    if (before == NULL || !PyList_Check(before)) {
-        pending = PyList_New(1);
-        if (pending == NULL)
-            goto done;
-        PyList_SET_ITEM(pending, 0, Py_NewRef(commit));
-    } else if (PyList_Append(before, commit)) {
-        goto done;
-    }
-    if (hand_to_writer(self, commit, waiting)) { /* out of memory: as if it had not been asked */
-        if (pending == NULL)
-            PyList_SetSlice(before, PyList_GET_SIZE(before) - 1, PyList_GET_SIZE(before), NULL);
-        Py_XDECREF(pending);
-        goto done;
-    }
-    accept(self, actor, last, pending);
-    self->taken++;
-    result = Py_NewRef(commit);
-done:
+    int takes = lines ? writer_takes(self, bytes) : 0;
+    if (takes == 1)
+        takes = has_come(turn);
+    if (takes == 1)
+        commit = numbered(self, actor, at + 1, lines, bytes, ticket);
+    /* Python code ran since the sequence was read: whoever used it meanwhile was first. */
+    if (commit != NULL && slot_number(actor, self->sequence, SEQUENCE_MAX) != at)
+        Py_CLEAR(commit);
+    if (commit != NULL && hand_over(self, actor, commit, bytes))
+        Py_CLEAR(commit);
+    self->taken += commit != NULL;
     Py_XDECREF(lines);
-    Py_XDECREF(first);
-    Py_XDECREF(last);
-    Py_XDECREF(commit);
-    Py_DECREF(actor);
-    return result;
+    Py_XDECREF(actor);
+    if (commit == NULL && !PyErr_Occurred())
+        Py_RETURN_NONE;
+    return commit;
 }
 
-/* The JSON of an event type: looked up, or made and checked by the Python function. Borrowed;
- * NULL without an error when it is no sound type. */
 PyObject *short_type_json(ShortWay *self, PyObject *event_type) {
     if (event_type == NULL || !PyUnicode_CheckExact(event_type))
         return NULL;
     PyObject *found = PyDict_GetItemWithError(self->types, event_type);
     if (found != NULL || PyErr_Occurred())
-        return found;
+        return Py_XNewRef(found);
     Py_ssize_t size = PyUnicode_GET_LENGTH(event_type);
     if (size == 0 || size > 255)
         return NULL;
     PyObject *made = PyObject_CallOneArg(self->event_type_json, event_type);
     if (made == NULL) {
-        PyErr_Clear(); /* the twin raises it */
+        leave_to_twin(); /* who raises it */
         return NULL;
     }
     if (PyDict_GET_SIZE(self->types) >= TYPES_MAX)
         PyDict_Clear(self->types);
-    int failed = !PyBytes_Check(made) || PyDict_SetItem(self->types, event_type, made);
-    Py_DECREF(made);
-    return failed ? NULL : PyDict_GetItemWithError(self->types, event_type);
+    if (!PyBytes_Check(made) || PyDict_SetItem(self->types, event_type, made))
+        Py_CLEAR(made);
+    return made;
 }
 
-static int is_place(PyObject *place) {
+int is_place(PyObject *place) {
     return PyTuple_Check(place) && PyTuple_GET_SIZE(place) == 2 &&
-           PyUnicode_Check(PyTuple_GET_ITEM(place, 0)) && PyBytes_Check(PyTuple_GET_ITEM(place, 1));
+           PyUnicode_CheckExact(PyTuple_GET_ITEM(place, 0)) &&
+           PyBytes_Check(PyTuple_GET_ITEM(place, 1));
 }
 
 static int is_stamp(PyObject *stamp) {
@@ -407,32 +426,32 @@ static PyObject *ShortWay_submit(ShortWay *self, PyObject *const *args, Py_ssize
         PyErr_SetString(PyExc_TypeError, "submit(place, event, stamp)");
         return NULL;
     }
-    PyObject *event = args[1];
+    PyObject *event = args[1], *commit = NULL;
     if (!PyDict_CheckExact(event) || PyDict_GET_SIZE(event) != 2)
         Py_RETURN_NONE;
-    PyObject *payload = PyDict_GetItemWithError(event, names[S_PAYLOAD]);
-    PyObject *type_json = payload && PyDict_CheckExact(payload)
-                              ? short_type_json(self, PyDict_GetItemWithError(event, names[S_EVENT_TYPE]))
-                              : NULL;
-    if (type_json == NULL) {
-        if (PyErr_Occurred())
-            return NULL;
-        Py_RETURN_NONE;
-    }
-    Py_INCREF(type_json);
-    PyObject *raw = PyObject_CallOneArg(self->dumps, payload), *commit = NULL;
-    if (raw == NULL || !PyBytes_Check(raw) ||
-        memmem(PyBytes_AS_STRING(raw), (size_t)PyBytes_GET_SIZE(raw), "null", 4) != NULL) {
-        PyErr_Clear(); /* the twin says why, or that it is no NaN */
-        commit = Py_NewRef(Py_None);
-    } else {
+    /* References of our own: making the JSON of a type may run Python code, and other threads. */
+    PyObject *payload = Py_XNewRef(PyDict_GetItemWithError(event, names[S_PAYLOAD]));
+    PyObject *event_type = NULL, *type_json = NULL, *raw = NULL;
+    if (payload != NULL && PyDict_CheckExact(payload))
+        event_type = Py_XNewRef(PyDict_GetItemWithError(event, names[S_EVENT_TYPE]));
+    if (event_type != NULL)
+        type_json = short_type_json(self, event_type);
+    if (type_json != NULL && (raw = PyObject_CallOneArg(self->dumps, payload)) == NULL)
+        leave_to_twin(); /* who says why */
+    /* The twin sees whether a null stands for a NaN. */
+    if (raw != NULL && PyBytes_Check(raw) &&
+        memmem(PyBytes_AS_STRING(raw), (size_t)PyBytes_GET_SIZE(raw), "null", 4) == NULL) {
         Source source = {PyTuple_GET_ITEM(args[0], 0), PyTuple_GET_ITEM(args[0], 1),
                          PyTuple_GET_ITEM(args[2], 0), PyTuple_GET_ITEM(args[2], 1)};
         Draft draft = {type_json, PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw)};
-        commit = short_append(self, &source, &draft, 1, Py_None);
+        commit = short_append(self, &source, &draft, 1, NULL, NULL);
+    } else if (!PyErr_Occurred()) {
+        commit = Py_NewRef(Py_None);
     }
+    Py_XDECREF(payload);
+    Py_XDECREF(event_type);
+    Py_XDECREF(type_json);
     Py_XDECREF(raw);
-    Py_DECREF(type_json);
     return commit;
 }
 
@@ -455,10 +474,10 @@ static int settled(ShortWay *self, PyObject *actor, PyObject *commit) {
 /* Tell one who waits for a commit. */
 static int tell(ShortWay *self, PyObject *commit, PyObject *actor, PyObject *ticket) {
     if (Py_TYPE(ticket) == &LaneTicketType) {
-        long long last = PyLong_AsLongLong(slot_get(commit, self->c_last));
-        long long committed = PyLong_AsLongLong(slot_get(actor, self->committed));
+        long long last = slot_number(commit, self->c_last, LLONG_MAX);
+        long long committed = slot_number(actor, self->committed, LLONG_MAX);
         return lane_answer(ticket, slot_get(commit, self->c_lines),
-                           PyLong_AsLongLong(slot_get(commit, self->c_epoch)),
+                           slot_number(commit, self->c_epoch, LLONG_MAX),
                            committed > last ? committed : last);
     }
     PyObject *is_done = PyObject_CallMethodNoArgs(ticket, names[S_DONE]);
@@ -470,30 +489,56 @@ static int tell(ShortWay *self, PyObject *commit, PyObject *actor, PyObject *tic
     return told ? 0 : -1;
 }
 
+/* What an error in telling somebody becomes: the others have to be told. -1 when it ends more. */
+static int told_badly(PyObject *whom) {
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return -1;
+    PyErr_WriteUnraisable(whom);
+    return 0;
+}
+
+/* Tell all who wait for a commit that is durable, and did when the first was told. */
+static int tell_all(ShortWay *self, PyObject *commit, PyObject *actor) {
+    PyObject *first = Py_XNewRef(slot_get(commit, self->c_ticket));
+    PyObject *others = Py_XNewRef(slot_get(commit, self->c_waiting));
+    int failed = first != NULL && tell(self, commit, actor, first) && told_badly(commit);
+    if (others != NULL && PyList_Check(others))
+        for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(others); i++) {
+            PyObject *ticket = Py_NewRef(PyList_GET_ITEM(others, i));
+            failed = tell(self, commit, actor, ticket) && told_badly(commit);
+            Py_DECREF(ticket);
+        }
+    Py_XDECREF(first);
+    Py_XDECREF(others);
+    return failed ? -1 : 0;
+}
+
+static int call_settle(PyObject *commit) {
+    PyObject *done = PyObject_CallMethodOneArg(commit, names[S_SETTLE], Py_None);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
 static int settle_one(ShortWay *self, PyObject *commit) {
-    PyObject *actor = NULL, *done = NULL;
     if (Py_TYPE(commit) != self->commit_type ||
-        slot_get(commit, self->c_kind) != self->events_kind ||
-        (actor = slot_get(commit, self->c_actor)) == NULL || Py_TYPE(actor) != self->actor_type) {
-        done = PyObject_CallMethodOneArg(commit, names[S_SETTLE], Py_None);
-        Py_XDECREF(done);
-        return done ? 0 : -1;
-    }
+        slot_get(commit, self->c_kind) != self->events_kind)
+        return call_settle(commit);
+    PyObject *actor = slot_get(commit, self->c_actor);
+    if (actor == NULL || Py_TYPE(actor) != self->actor_type)
+        return call_settle(commit);
+    Py_INCREF(actor);
+    int failed;
     if (slot_get(actor, self->audience) == Py_None && slot_get(actor, self->event_ids) == Py_None) {
-        if (settled(self, actor, commit))
-            return -1;
+        failed = settled(self, actor, commit);
     } else { /* there are readers to be told, or ids to be put away */
         PyObject *args[3] = {actor, commit, Py_None};
-        done = PyObject_VectorcallMethod(names[S_SETTLED], args, 3, NULL);
-        if (done == NULL)
-            return -1;
-        Py_DECREF(done);
+        PyObject *done = PyObject_VectorcallMethod(names[S_SETTLED], args, 3, NULL);
+        failed = done ? 0 : -1;
+        Py_XDECREF(done);
     }
-    int failed = tell(self, commit, actor, slot_get(commit, self->c_ticket));
-    PyObject *waiting = slot_get(commit, self->c_waiting);
-    if (waiting != NULL && PyList_Check(waiting))
-        for (Py_ssize_t i = 0; i < PyList_GET_SIZE(waiting); i++)
-            failed |= tell(self, commit, actor, PyList_GET_ITEM(waiting, i));
+    if (!failed)
+        failed = tell_all(self, commit, actor);
+    Py_DECREF(actor);
     return failed;
 }
 
@@ -503,31 +548,43 @@ static PyObject *ShortWay_settle(ShortWay *self, PyObject *batch) {
     PyObject *list = PySequence_Fast(batch, "a batch is a sequence of commits");
     if (list == NULL)
         return NULL;
-    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list); i++) {
-        PyObject *commit = PySequence_Fast_GET_ITEM(list, i);
-        if (settle_one(self, commit))
-            PyErr_WriteUnraisable(commit); /* the rest of the batch has to be told */
+    int failed = 0;
+    for (Py_ssize_t i = 0; !failed && i < PySequence_Fast_GET_SIZE(list); i++) {
+        PyObject *commit = Py_NewRef(PySequence_Fast_GET_ITEM(list, i));
+        failed = settle_one(self, commit) && told_badly(commit);
+        Py_DECREF(commit);
     }
     Py_DECREF(list);
+    if (failed)
+        return NULL;
     Py_RETURN_NONE;
 }
 
 PyDoc_STRVAR(answer_doc, "answer(commit) -> Appended\n\nWhat Commit.appended answers.");
 
 static PyObject *ShortWay_answer(ShortWay *self, PyObject *commit) {
-    if (Py_TYPE(commit) != self->commit_type) {
+    PyObject *actor = NULL;
+    if (Py_TYPE(commit) == self->commit_type)
+        actor = slot_get(commit, self->c_actor);
+    if (actor == NULL || Py_TYPE(actor) != self->actor_type) {
         PyErr_SetString(PyExc_TypeError, "answer(commit)");
         return NULL;
     }
-    PyObject *last = slot_get(commit, self->c_last);
-    PyObject *committed = slot_get(slot_get(commit, self->c_actor), self->committed);
-    PyObject *head = self->cursor_type->tp_alloc(self->cursor_type, 2);
-    PyObject *sequences = head ? PyTuple_Pack(1, last) : NULL, *answer = NULL;
-    if (sequences != NULL) {
-        int further = PyLong_AsLongLong(committed) > PyLong_AsLongLong(last);
-        PyTuple_SET_ITEM(head, 0, Py_NewRef(slot_get(commit, self->c_epoch)));
+    PyObject *last = slot_get(commit, self->c_last), *epoch = slot_get(commit, self->c_epoch);
+    PyObject *committed = slot_get(actor, self->committed);
+    PyObject *lines = slot_get(commit, self->c_lines);
+    if (last == NULL || epoch == NULL || committed == NULL || lines == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "a commit is not filled in");
+        return NULL;
+    }
+    int further = slot_number(actor, self->committed, LLONG_MAX) >
+                  slot_number(commit, self->c_last, LLONG_MAX);
+    PyObject *sequences = PyTuple_Pack(1, last), *answer = NULL;
+    PyObject *head = sequences ? self->cursor_type->tp_alloc(self->cursor_type, 2) : NULL;
+    if (head != NULL) {
+        PyTuple_SET_ITEM(head, 0, Py_NewRef(epoch));
         PyTuple_SET_ITEM(head, 1, Py_NewRef(further ? committed : last));
-        PyObject *parts[3] = {slot_get(commit, self->c_lines), sequences, head};
+        PyObject *parts[3] = {lines, sequences, head};
         answer = PyObject_Vectorcall(self->appended_type, parts, 3, NULL);
     }
     Py_XDECREF(head);
@@ -552,11 +609,9 @@ PyTypeObject ShortWayType = {
     .tp_doc = "The plain append of one stream host.",
     .tp_basicsize = sizeof(ShortWay),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_new = PyType_GenericNew,
-    .tp_init = (initproc)ShortWay_init,
+    .tp_new = ShortWay_new,
     .tp_dealloc = (destructor)ShortWay_dealloc,
     .tp_traverse = (traverseproc)ShortWay_traverse,
-    .tp_clear = (inquiry)ShortWay_clear,
     .tp_methods = ShortWay_methods,
     .tp_members = ShortWay_members,
 };

@@ -10,6 +10,8 @@ Rules:
 - A sync that failed has marked its sectors clean: the next one answers well and writes nothing.
 - `write_durably` makes its own sectors durable and no others, as RWF_DSYNC does.
 - With `pause` set, every operation lets others run first, and a write may come in two pieces.
+- A crash or a failure comes at an operation of a given number, or at one that is chosen by what it
+  does to which path: then it is that one, whatever others did before.
 Source: "Can Applications Recover from fsync Failures?".
 """
 
@@ -18,7 +20,7 @@ from __future__ import annotations
 import errno
 import mmap
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -30,9 +32,10 @@ class Crashed(BaseException):
 
 
 class _File:
-    __slots__ = ("cache", "dirty", "platter", "resized")
+    __slots__ = ("cache", "dirty", "path", "platter", "resized")
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.cache = bytearray()
         self.platter = bytearray()
         self.dirty: set[int] = set()
@@ -89,10 +92,10 @@ class _File:
             piece = self.cache[start : min(start + SECTOR_BYTES, size)]
             platter[start : start + len(piece)] = piece
 
-    def lose_power(self, rng: random.Random) -> None:
+    def lose_power(self, rng: random.Random, how: int) -> None:
         if self.dirty or self.resized:
             small, large = sorted((len(self.platter), len(self.cache)))
-            match rng.randrange(4):
+            match how:
                 case 1:
                     self.sync()
                 case 2:  # a prefix, torn anywhere
@@ -111,6 +114,12 @@ class _Folder:
 
 
 _Node = _File | _Folder
+Moment = Callable[[str, Path], bool]
+
+
+def never(operation: str, path: Path) -> bool:
+    """A moment that does not come."""
+    return False
 
 
 class _Change(NamedTuple):
@@ -129,6 +138,10 @@ class SimulatedDisk:
         crash_at: number of the operation to crash in, counting from 1; None for none.
         failing_syncs: numbers of the syncs, counting from 1, that raise EIO once.
         failing_operations: numbers of the operations that raise EIO; a write leaves a part.
+        crashes, fails: asked at every operation that changes something, by its name ("create",
+            "write", "allocate", "truncate", "sync", "sync_directory", "make_directory", "rename",
+            "unlink") and path; the first True is the one to crash in, or that raises EIO.
+        fills, room_bytes: likewise; from that one on there are so many bytes of space.
         space_bytes: bytes that files may still grow by; None for no limit.
         pause: called before every operation; whoever simulates threads lets others run in it.
         short_writes: share of the writes that are made in two pieces.
@@ -141,6 +154,10 @@ class SimulatedDisk:
         self.crash_at: int | None = None
         self.failing_syncs: frozenset[int] = frozenset()
         self.failing_operations: frozenset[int] = frozenset()
+        self.crashes: Moment = never
+        self.fails: Moment = never
+        self.fills: Moment = never
+        self.room_bytes = 0
         self.space_bytes: int | None = None
         self.pause: Callable[[], None] = lambda: None
         self.short_writes = self.cold = 0.0
@@ -155,21 +172,26 @@ class SimulatedDisk:
 
     # --- crashing ---
 
-    def crash(self, kind: Literal["process", "power"]) -> None:
-        """The process ends here; with "power", what was not synced may be lost. Then it is up."""
+    def crash(self, kind: Literal["process", "power"], *, keeps: bool = True) -> None:
+        """The process ends here; with "power", what was not synced may be lost. Then it is up.
+
+        Args:
+            keeps: False to lose all of it: no part is kept by chance.
+        """
         self._open.clear()
         self._locked.clear()
-        self._down, self.crash_at = False, None
+        self._down, self.crash_at, self.crashes = False, None, never
         if kind == "power":
-            self._lose_names()
+            self._lose_names(self._rng.randrange(4) if keeps else 0)
             for path in sorted(self._names):
                 node = self._names[path]
                 if isinstance(node, _File):
-                    node.lose_power(self._rng)
+                    node.path = path  # a rename may be lost
+                    node.lose_power(self._rng, self._rng.randrange(4) if keeps else 0)
 
-    def _lose_names(self) -> None:
+    def _lose_names(self, how: int) -> None:
         kept = self._changes
-        match self._rng.randrange(4):
+        match how:
             case 0:
                 kept = []
             case 1:
@@ -200,17 +222,27 @@ class SimulatedDisk:
     def is_down(self) -> bool:
         return self._down
 
-    def _step(self, half: Callable[[], None] = lambda: None) -> None:
+    def _step(self, name: str, path: Path, half: Callable[[], None] = lambda: None) -> None:
         """Count an operation that changes something; `half` is what a crash leaves of it."""
         self._alive()
         self.operations += 1
-        if self.operations == self.crash_at:
+        if self.operations == self.crash_at or self.crashes(name, path):
             half()
             self._down = True
             raise Crashed(f"at operation {self.operations}")
-        if self.operations in self.failing_operations:
+        if self.fills(name, path):
+            self.space_bytes = self.room_bytes
+        failing = self.operations in self.failing_operations
+        if failing or (name != "sync" and self._fails(name, path)):  # of syncs, see _sync_file
             half()
             raise OSError(errno.EIO, "the simulated disk failed an operation")
+
+    def _fails(self, name: str, path: Path) -> bool:
+        """Whether this operation is the one; what fails once works again."""
+        if not self.fails(name, path):
+            return False
+        self.fails = never
+        return True
 
     def _enter(self) -> None:
         """A system call begins: others may have their turn first."""
@@ -244,8 +276,8 @@ class SimulatedDisk:
             if not create:
                 raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
             self._need_folder(path.parent)
-            self._step()
-            node = _File()
+            self._step("create", path)
+            node = _File(path)
             self._change(_Change(path, node, None))
         elif exclusive:
             raise FileExistsError(errno.EEXIST, "file exists", str(path))
@@ -286,12 +318,16 @@ class SimulatedDisk:
         self._enter()
         file = self._file(fd)
         part = self._rng.randint(0, len(data))
-        self._step(lambda: file.write(data[:part], offset))
+        self._step("write", file.path, lambda: file.write(data[:part], offset))
         end = self._grow(file, max(offset + len(data), len(file.cache)))
         if end < offset + len(data):
             file.write(data[: max(end - offset, 0)], offset)
             raise OSError(errno.ENOSPC, "no space left on the simulated disk")
         file.write(data, offset)
+
+    def write_all(self, writes: Sequence[tuple[int, bytes, int]]) -> None:
+        for fd, data, offset in writes:
+            self.write(fd, data, offset)
 
     def write_durably(self, fd: int, data: bytes, offset: int) -> None:
         self.write(fd, data, offset)
@@ -300,7 +336,7 @@ class SimulatedDisk:
     def allocate(self, fd: int, size: int) -> None:
         self._enter()
         file = self._file(fd)
-        self._step()
+        self._step("allocate", file.path)
         if size > len(file.cache):
             end = self._grow(file, size)
             file.resize(end)
@@ -310,7 +346,7 @@ class SimulatedDisk:
     def truncate(self, fd: int, size: int) -> None:
         self._enter()
         file = self._file(fd)
-        self._step()
+        self._step("truncate", file.path)
         self._grow(file, size)
         file.resize(size)
 
@@ -325,9 +361,9 @@ class SimulatedDisk:
         self._sync_file(self._file(fd), keep)
 
     def _sync_file(self, file: _File, keep: Callable[[_File], None]) -> None:
-        self._step()
+        self._step("sync", file.path)
         self.syncs += 1
-        if self.syncs in self.failing_syncs:
+        if self.syncs in self.failing_syncs or self._fails("sync", file.path):
             file.forget_dirty()
             raise OSError(errno.EIO, "the simulated disk failed a sync")
         keep(file)
@@ -344,7 +380,7 @@ class SimulatedDisk:
     def open_filesystem(self, path: Path) -> int | None:
         self._need_folder(path)
         self._next_fd += 1
-        self._open[self._next_fd] = _File()  # it only has to be open
+        self._open[self._next_fd] = _File(path)  # it only has to be open
         return self._next_fd
 
     def sync_filesystem(self, fd: int) -> None:
@@ -365,7 +401,7 @@ class SimulatedDisk:
     def sync_directory(self, path: Path) -> None:
         self._enter()
         self._need_folder(path)
-        self._step()
+        self._step("sync_directory", path)
         rest = []
         for change in self._changes:
             if ((change.target or change.source) or path).parent == path:
@@ -379,7 +415,7 @@ class SimulatedDisk:
         if path == self.root or path in self._names:
             return []
         made = [] if path.parent == self.root else self.make_directories(path.parent)
-        self._step()
+        self._step("make_directory", path)
         self._change(_Change(path, _Folder(), None))
         return [*made, path]
 
@@ -399,14 +435,17 @@ class SimulatedDisk:
         self._enter()
         self._need(source)
         self._need_folder(target.parent)
-        self._step()
+        self._step("rename", target)
         self._release(target)
-        self._change(_Change(target, self._names[source], source))
+        node = self._names[source]
+        if isinstance(node, _File):
+            node.path = target
+        self._change(_Change(target, node, source))
 
     def unlink(self, path: Path) -> None:
         self._enter()
         self._need(path)
-        self._step()
+        self._step("unlink", path)
         self._release(path)
         self._change(_Change(None, None, path))
 

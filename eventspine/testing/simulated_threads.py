@@ -79,6 +79,7 @@ class SimulatedThreads(Threads):
         after_step: called on the loop each time a thread has run a little.
         pause_s_mean: what a pause takes on average, in virtual seconds.
         pauses: share of the pauses that are made; changing threads is what costs real time.
+        sleep: how to wait so many seconds on the loop; nothing cancels it.
 
     Attributes:
         failures: what ended a thread that nobody waits for.
@@ -92,6 +93,7 @@ class SimulatedThreads(Threads):
         after_step: Callable[[], None] = lambda: None,
         pause_s_mean: float = 0.0005,
         pauses: float = 1.0,
+        sleep: Callable[[float], Awaitable[object]] = trio.sleep,
     ) -> None:
         self.failures: list[BaseException] = []
         self.steps = 0
@@ -100,6 +102,7 @@ class SimulatedThreads(Threads):
         self._after_step = after_step
         self._pause_s_mean = pause_s_mean
         self._pauses = pauses
+        self._sleep = sleep
         self._current: _Baton | None = None
         self._later: list[Callable[[], object]] = []
         self._nursery: trio.Nursery
@@ -137,8 +140,8 @@ class SimulatedThreads(Threads):
         if self._current is not None and self._rng.random() < self._pauses:
             self._current.wait(self._a_while)
 
-    async def _a_while(self) -> None:
-        await trio.sleep(self._rng.expovariate(1 / self._pause_s_mean))
+    def _a_while(self) -> Awaitable[object]:
+        return self._sleep(self._rng.expovariate(1 / self._pause_s_mean))
 
     def wait(self, wish: Wish) -> None:
         """On a thread: until `wish` has been awaited on the loop."""

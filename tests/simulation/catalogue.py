@@ -15,6 +15,7 @@ from eventspine.adapters.filesystem.commit_log import CommitLog
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
 from eventspine.adapters.filesystem.flusher import Flusher
 from eventspine.adapters.filesystem.ids import FilesystemEventIds
+from eventspine.adapters.filesystem.lock import RootLock
 from eventspine.adapters.filesystem.log_scan import LogScan
 from eventspine.adapters.filesystem.stream_files import StreamFiles
 from eventspine.runtime.writer import Writer
@@ -22,8 +23,8 @@ from eventspine.services.appending import Appending
 from tests.simulation.plant import Bug, Change
 
 
-def bug(name: str, what: str, *changes: tuple[object, str, str, str]) -> Bug:
-    return Bug(name, what, tuple(Change(*change) for change in changes))
+def bug(name: str, what: str, *changes: tuple[object, str, str, str], profile: str = "any") -> Bug:
+    return Bug(name, what, tuple(Change(*change) for change in changes), profile)
 
 
 WRITE = "self._disk.write_durably(self._fd, whole, self._at)"
@@ -41,6 +42,7 @@ FIRST_NINE = [
         "a sync that failed is tried again, and the second answer believed",
         (CommitLog, "append", WRITE, RETRY),
         (StreamFiles, "_sync_file", SYNC, f"{SYNC}\n    except OSError:\n        {SYNC}"),
+        profile="failing log",
     ),
     bug(
         "no_dir_fsync",
@@ -51,6 +53,7 @@ FIRST_NINE = [
         "keep_torn_tail",
         "a torn record stays where it is, and the log goes on behind it",
         (event_stream, "continue_log", "if scan.torn is not None:", "if False:"),
+        profile="torn tail",
     ),
     bug(
         "lost_dedupe",
@@ -90,6 +93,7 @@ FIRST_NINE = [
         "no_open_fsync",
         "what a killed process has left in the page cache is believed, and not made durable",
         (LogScan, "_make_durable", "for segment in self.segments:", "for segment in []:"),
+        profile="torn tail",
     ),
     bug(
         "dirsync_only_if_new",
@@ -100,6 +104,7 @@ FIRST_NINE = [
             "disk.make_directories(folder)\n    disk.sync_directory(root)",
             "if disk.make_directories(folder):\n        disk.sync_directory(root)",
         ),
+        profile="first names",
     ),
 ]
 
@@ -108,6 +113,7 @@ OF_THIS_DESIGN = [
         "seal_not_written",
         "nothing says which record was the last that was acknowledged",
         (CommitLog, "_write_seal", "self._disk.write(", "None and self._disk.write("),
+        profile="rot",
     ),
     bug(
         "checkpoint_before_files",
@@ -118,11 +124,13 @@ OF_THIS_DESIGN = [
         "checkpoint_too_far",
         "the checkpoint names the end of the log, not of what was flushed",
         (Flusher, "checkpoint", "at = self._flushed", "at = self._log.seal"),
+        profile="checkpoint",
     ),
     bug(
         "segment_dropped_early",
         "a segment goes although a checkpoint has not come to its end",
         (CommitLog, "drop_through", "self._segments[1].first_lsn <= lsn + 1", "True"),
+        profile="checkpoint",
     ),
     bug(
         "run_written_twice",
@@ -133,6 +141,7 @@ OF_THIS_DESIGN = [
         "recovery_trusts_the_cache",
         "recovery does not sync stream files that look complete",
         (event_stream, "_mend", "files.distrust(key)", "pass"),
+        profile="first names",
     ),
     bug(
         "whole_sync_forgotten",
@@ -143,11 +152,13 @@ OF_THIS_DESIGN = [
         "round_forgets_news",
         "what becomes durable while readers are served is never told to them",
         (Audience, "_pass", "if self._round_end != self._end:", "if False:"),
+        profile="audience",
     ),
     bug(
         "kept_runs_stay_clean",
         "runs that a failed sync has marked clean are not written again",
         (mend, "_good_part", "files.disk.write(fd, piece, run.offset)", "pass"),
+        profile="failing files",
     ),
     bug(
         "deleted_comes_back",
@@ -158,6 +169,7 @@ OF_THIS_DESIGN = [
             "backlog.add(sound, Seal",
             "backlog.add([commit for commit in sound if commit.kind < 3], Seal",
         ),
+        profile="endings",
     ),
     bug(
         "close_forgotten",
@@ -168,11 +180,24 @@ OF_THIS_DESIGN = [
         "full_disk_at_the_end",
         "a stop on a full disk drops the log though the files are not complete",
         (FilesystemEventStreamStore, "close", " and not self.flusher.full", ""),
+        profile="full disk",
     ),
     bug(
         "full_disk_forgets",
         "what could not be flushed is let go of",
+        (
+            Flusher,
+            "flush",
+            "if self._stop.wait(RETRY_S):",
+            "self._backlog.flushed()\n        if True:",
+        ),
+        profile="full disk",
+    ),
+    bug(
+        "full_disk_gives_up",
+        "what could not be flushed is not tried again, and stands in the way of the next flush",
         (Flusher, "flush", "if self._stop.wait(RETRY_S):", "if True:"),
+        profile="full disk",
     ),
     bug(
         "backlog_let_go_early",
@@ -198,36 +223,43 @@ OF_THIS_DESIGN = [
         "duplicate_answered_early",
         "an event sent again is answered while the first is still on its way to the disk",
         (StreamHost, "append", "await self._durable(actor, max(decision.sequences))", "pass"),
+        profile="checkpoint",
     ),
     bug(
         "refusal_is_an_answer",
         "a commit that was refused is answered as if it had been done",
         (Writer, "_refuse", "self._settle(batch, error)", "self._settle(batch, None)"),
+        profile="no room",
     ),
     bug(
         "refusal_forgets_nothing",
         "actors go on from a position whose commit was refused",
         (Writer, "_refuse", "self._on_refused(error)", "pass"),
+        profile="no room",
     ),
     bug(
         "goes_on_behind_a_refusal",
         "what was decided on a refused commit is committed all the same",
         (Writer, "_serve", "refused = self._commit_one(batch)", "self._commit_one(batch)"),
+        profile="no room",
     ),
     bug(
         "unknown_counts",
         "a commit whose outcome nobody knows moves the stream on",
         (StreamActor, "settled", "if error is not None:", "if False:"),
+        profile="no room",
     ),
     bug(
         "cells_serve_on",
         "when the disk has failed, actors stay with what they remember",
         (StreamHost, "serve", "self.directory.reset_all(self.outage)", "pass"),
+        profile="failing log",
     ),
     bug(
         "rests_at_work",
         "an actor is put to rest while its commit is in flight",
         (StreamActor, "may_rest", "not self.pending and ", ""),
+        profile="crowd",
     ),
     bug(
         "tail_with_a_gap",
@@ -236,12 +268,25 @@ OF_THIS_DESIGN = [
     ),
 ]
 
-# Not planted but found: once it was in the product.
+# Not planted but found: once they were in the product.
 FOUND_HERE = [
     bug(
         "written_in_part_and_forgotten",
         "on a full disk, a stream written in part is taken for damaged",
         (StreamFiles, "_known_state", " or self._unfinished.get(key)", ""),
+        profile="full disk",
+    ),
+    bug(
+        "lock_left_open",
+        "a lock that cannot be written stays open, and so the root locked",
+        (RootLock, "__init__", "disk.close(fd)", "pass"),
+        profile="failing log",
+    ),
+    bug(
+        "segment_left_open",
+        "a segment whose head cannot be written stays open",
+        (CommitLog, "_rotate", "self._disk.close(fd)", "pass"),
+        profile="failing log",
     ),
 ]
 

@@ -28,7 +28,6 @@ class TracedDisk(SimulatedDisk):
         super().__init__(root, seed)
         self._tell = tell
         self._paths: dict[int, Path] = {}
-        self.crash_at_sync: int | None = None
 
     def open(self, path: Path, *, create: bool = False, exclusive: bool = False) -> int:
         fd = super().open(path, create=create, exclusive=exclusive)
@@ -37,8 +36,6 @@ class TracedDisk(SimulatedDisk):
 
     def _told(self, name: str, arguments: tuple[Any, ...]) -> Any:
         shown = " ".join([name.strip("_"), *map(self._text, arguments)])
-        if name == "_sync" and self.syncs + 1 == self.crash_at_sync:
-            self.crash_at = self.operations + 1
         try:
             answer = getattr(super(), name)(*arguments)
         except (OSError, Crashed) as error:
@@ -54,7 +51,8 @@ class TracedDisk(SimulatedDisk):
             return f"{len(argument)} bytes at"
         if callable(argument):
             return ""
-        return self._text(self._paths[argument]) if argument in self._paths else str(argument)
+        file = self._open.get(argument)  # by the name it has now
+        return self._text(file.path) if file is not None else str(argument)
 
 
 def _telling(name: str) -> Callable[..., Any]:

@@ -16,18 +16,19 @@ from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.doctor import Finding, examine
 from eventspine.testing.simulated_threads import SimulatedThreads
 from tests.simulation.ledger import row_of
-from tests.simulation.machine import ROOT, Life, Machine
+from tests.simulation.life import Life
+from tests.simulation.machine import ROOT, Machine
 from tests.simulation.reader import PageReader
 from tests.simulation.writer import Writer
 from tests.torture.history import ReaderPosition
 
 RIGHT = Life("stop", after_s=30.0)
-ROT_SHARE = 0.25
 ROT_PLACES = ("*.log", "*.log", "*.log", "events.jsonl", "events.idx", "events.ids.*")
 
 
-async def judge(machine: Machine, writer: Writer, reader: PageReader) -> None:
-    if machine.rng.random() < ROT_SHARE and not machine.disk_failed:
+async def judge(machine: Machine, writer: Writer, reader: PageReader, rot: float) -> None:
+    """`rot`: how likely it is that a bit rots, if nothing has failed."""
+    if machine.rng.random() < rot and not machine.disk_failed:
         await _write_and_be_killed(machine, writer)
         _rot(machine)
         await _read_everything(machine, reader)

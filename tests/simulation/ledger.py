@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.wire import parse_line
@@ -21,6 +22,7 @@ class Begun:
     epoch: int
     closed: frozenset[int]
     marks: dict[int, Mark]
+    heads: dict[int, int]
 
 
 class StreamLedger:
@@ -30,6 +32,8 @@ class StreamLedger:
         self.deletes_begun = self.deletes_acked = self.closes_begun = 0
         self.closed: dict[int, int] = {}
         self.last_cursor: Cursor | None = None
+        self.acked_through: dict[int, int] = {}
+        self._heads: dict[int, int] = {}
         self._ledger = ledger
         self._sent: list[tuple[str, str, bytes]] = []
         self._lives: dict[int, StreamHistory] = {}
@@ -66,7 +70,7 @@ class StreamLedger:
     def begin(self) -> Begun:
         """Take it before an operation; what its answer must not fall behind."""
         marks = {epoch: life.mark() for epoch, life in self._lives.items()}
-        return Begun(self.epoch, frozenset(self.closed), marks)
+        return Begun(self.epoch, frozenset(self.closed), marks, dict(self._heads))
 
     def seen(self, epoch: int, begun: Begun, what: str, closed: bool | None = None) -> None:
         """An answer spoke of this life."""
@@ -79,6 +83,10 @@ class StreamLedger:
             self.wrong(f"{what} says that life {epoch} is open, which was closed before")
         if closed:
             self.closed.setdefault(epoch, -1)
+
+    def head_is(self, head: Cursor) -> None:
+        """An answer said how many events there are: from then on there are."""
+        self._heads[head.epoch] = max(head.sequence, self._heads.get(head.epoch, 0))
 
     def closed_at(self, cursor: Cursor) -> None:
         """A close was acknowledged: nothing comes behind it."""
@@ -95,9 +103,12 @@ class StreamLedger:
             self.life(epoch).acknowledge(row.event_id, sequence)
             self.acked.append((epoch, sequence, line))
             self.last_cursor = Cursor(epoch, sequence)
+            self.acked_through[epoch] = max(sequence, self.acked_through.get(epoch, 0))
 
     def read_all(self, epoch: int, rows: Sequence[Row], begun: Begun, who: str) -> None:
         self.life(epoch).read_all(rows, begun.marks.get(epoch, Mark(0, 0)), who)
+        if len(rows) < begun.heads.get(epoch, 0):
+            self.wrong(f"{len(rows)} events in life {epoch}, and {begun.heads[epoch]} were told of")
         end = self.closed.get(epoch, -1)
         if end >= 0 and len(rows) > end:
             self.wrong(f"{len(rows)} events in life {epoch}, which was closed at {end}")
@@ -134,6 +145,7 @@ class Ledger:
         return "\n".join([*self._others, *filter(None, [self.history.verdict()])])
 
 
+@lru_cache(4096)
 def row_of(line: bytes) -> tuple[Row, int]:
     """A stored line as the judge wants it, and its epoch. The tag in the body is its identity."""
     parts = parse_line(line)

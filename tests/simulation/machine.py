@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import trio
 
@@ -23,15 +22,16 @@ from eventspine.contracts.settings import Settings
 from eventspine.runtime.restart import leaves
 from eventspine.runtime.tree import ChildTree, SupervisorTree
 from eventspine.services.spine import Spine
-from eventspine.testing.simulated_disk import Crashed
+from eventspine.testing.simulated_disk import Crashed, never
 from eventspine.testing.simulated_threads import SimulatedThreads
+from tests.simulation.clock import JumpingClock
 from tests.simulation.disk import TracedDisk
 from tests.simulation.ledger import Ledger
+from tests.simulation.life import Life
 from tests.simulation.trace import Trace
 from tests.simulation.world import virtual_clock
 
 T = TypeVar("T")
-End = Literal["stop", "kill", "power"]
 ROOT = Path("/simulated/root")
 ROUTE = RouteSpec(
     resource_kind=ResourceKind.EVENT_STREAM,
@@ -46,40 +46,26 @@ class NoAnswer(Exception):
     """The process ended, or the client's patience: what was asked may have happened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
-    """What befalls one process.
+class Machine:
+    """Args: pauses: share of the disk's operations before which others run.
 
     Attributes:
-        end: how it ends.
-        after_s: when it ends, if it does not end before.
-        crash_after: operations of the disk until the crash; None to end between two.
-        crash_sync: likewise, in which sync of a file from now on.
-        failing_sync, failing_operation: which one from now on fails, once.
-        space_bytes: what is left on the disk, until `space_s` seconds have passed.
-        power_too: the power goes as well, after a stop or a kill.
+        is_calm: nothing fails in the life that is, or just was.
+        disk_failed: something has failed in one of them.
+        rotten: a bit of a file has changed.
     """
 
-    end: End
-    after_s: float
-    crash_after: int | None = None
-    crash_sync: int | None = None
-    failing_sync: int | None = None
-    failing_operation: int | None = None
-    space_bytes: int | None = None
-    space_s: float = 0.0
-    power_too: bool = False
-
-    @property
-    def has_faults(self) -> bool:
-        faults = (self.failing_sync, self.failing_operation, self.space_bytes)
-        return any(fault is not None for fault in faults)
-
-
-class Machine:
-    def __init__(self, seed: int, settings: Settings, ledger: Ledger, trace: Trace) -> None:
+    def __init__(
+        self,
+        seed: int,
+        settings: Settings,
+        ledger: Ledger,
+        trace: Trace,
+        clock: JumpingClock,
+        pauses: float,
+    ) -> None:
         self.rng = random.Random(f"machine {seed}")
-        self._pauses = self.rng.choice([0.1, 0.3, 0.6])
+        self._clock, self._pauses = clock, pauses
         self.disk = TracedDisk(ROOT, seed, lambda what: trace.add("disk", what))
         self.settings = settings
         self.ledger = ledger
@@ -87,6 +73,7 @@ class Machine:
         self.spine: Spine | None = None
         self.operator_stops = trio.Event()
         self.disk_failed = self.rotten = False
+        self.is_calm = False
         self.starts = 0
         self._up = trio.Event()
         self._calls: dict[trio.CancelScope, None] = {}
@@ -118,7 +105,9 @@ class Machine:
         started = False
         with trio.CancelScope() as self._process:
             try:
-                async with SimulatedThreads(self.rng, self._look, pauses=self._pauses) as threads:
+                async with SimulatedThreads(
+                    self.rng, self._look, pauses=self._pauses, sleep=self._clock.sleep
+                ) as threads:
                     self.disk.pause = threads.pause
                     async with self._opened(threads) as spine:
                         await self._serve(spine, life)
@@ -149,13 +138,17 @@ class Machine:
         disk = self.disk
         if life.crash_after is not None:
             disk.crash_at = disk.operations + life.crash_after
-        disk.crash_at_sync = disk.syncs + life.crash_sync if life.crash_sync else None
+        disk.crashes = life.crash_in.counting() if life.crash_in else never
+        disk.fails = life.failing_in.counting() if life.failing_in else never
         if life.failing_sync is not None:
             disk.failing_syncs = frozenset([disk.syncs + life.failing_sync])
         if life.failing_operation is not None:
             disk.failing_operations = frozenset([disk.operations + life.failing_operation])
-        disk.space_bytes = life.space_bytes
+        disk.fills = life.full_in.counting() if life.full_in else never
+        disk.room_bytes = life.space_bytes or 0
+        disk.space_bytes = None if life.full_at_s or life.full_in else life.space_bytes
         self.disk_failed |= life.has_faults
+        self.is_calm = not life.has_faults
 
     async def _serve(self, spine: Spine, life: Life) -> None:
         spine._clock = virtual_clock()
@@ -165,12 +158,17 @@ class Machine:
         self.spine = spine
         self._up.set()
         with trio.move_on_after(life.after_s):
+            if life.full_at_s:
+                with trio.move_on_after(life.full_at_s):
+                    await self.operator_stops.wait()
+                self.disk.space_bytes = life.space_bytes
             with trio.move_on_after(life.space_s):
                 await self.operator_stops.wait()
-            self.disk.space_bytes = None
+            if not self.operator_stops.is_set():  # else it is stopped on a full disk
+                self.disk.space_bytes, self.disk.fills = None, never
             await self.operator_stops.wait()
         self._check_children(spine.tree())
-        if life.end == "stop" and life.crash_after is None:
+        if life.end == "stop" and not life.crashes:
             self.trace.add("machine", "stop")
             spine.drain()
         else:
@@ -205,13 +203,14 @@ class Machine:
     def _afterwards(self, life: Life) -> None:
         disk = self.disk
         disk.failing_syncs = disk.failing_operations = frozenset()
+        disk.fails = disk.fills = never
         disk.space_bytes = None
         power = life.power_too or life.end == "power"
         if not disk.is_down and disk._open:
             left = [str(disk._paths[fd]) for fd in disk._open]
             self.ledger.wrong(f"descriptors are open after the end: {left}")
         self.trace.add("machine", "power cut" if power else "ended")
-        disk.crash("power" if power else "process")
+        disk.crash("power" if power else "process", keeps=life.keeps)
 
     def _check_children(self, tree: SupervisorTree) -> None:
         """An outage is waited out; whatever else restarts a child is a bug."""

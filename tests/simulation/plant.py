@@ -47,11 +47,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """A bug of the catalogue, in the words of somebody who has just understood it."""
+    """A bug of the catalogue, in the words of somebody who has just understood it.
+
+    `profile`: of the schedules in which it hurts (see profiles.py), if it needs a special one.
+    """
 
     name: str
     what: str
     changes: tuple[Change, ...]
+    profile: str = "any"
 
     @contextmanager
     def planted(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import count
 
 import trio
 
@@ -13,6 +14,7 @@ from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import CursorGone, Draining, OutcomeUnknown, StoreCorrupt
 from eventspine.contracts.wire import event_id_of
 from eventspine.services.spine import Spine
+from tests.simulation.habits import PROMPT_S
 from tests.simulation.ledger import Begun, StreamLedger, row_of
 from tests.simulation.machine import Machine, NoAnswer
 from tests.simulation.writer import CONTEXT, NOT_NOW
@@ -29,11 +31,12 @@ class PageReader:
         self._rng = random.Random(f"{name} {seed}")
 
     async def run(self) -> None:
-        while True:
+        for times in count():
             stream = self._machine.ledger[self._rng.choice(self._streams)]
             deed = self._rng.choice([self.read_all, self.read_all, self._from_id, self._backwards])
             answered = await deed(stream)
-            await trio.sleep(self._rng.expovariate(40 if answered else 8))
+            rest_s = self._rng.expovariate(40 if answered else 8)
+            await trio.sleep(rest_s * (1 + times / 20))  # a long wait is not for reading it all day
 
     async def read_all(self, stream: StreamLedger, patience_s: float = 5.0) -> bool:
         """Every page from the start to the head. False: not to its end."""
@@ -81,6 +84,7 @@ class PageReader:
     def _check(self, stream: StreamLedger, page: Page, begun: Begun) -> None:
         epoch = page.head.epoch
         stream.seen(epoch, begun, f"a page to {self.name}", page.closed)
+        stream.head_is(page.head)
         for n, line in enumerate(page.lines, page.first):
             row, its_epoch = row_of(line)
             if (its_epoch, row.sequence) != (epoch, n):
@@ -131,7 +135,11 @@ class PageReader:
 
 
 class Listener:
-    """Follows one stream live, over restarts, from where it was."""
+    """Follows one stream live, over restarts, from where it was.
+
+    What is acknowledged it gets soon: a reader that was passed over would wait for the next event,
+    and miss nothing that a later reading could tell.
+    """
 
     def __init__(self, name: str, machine: Machine, stream: StreamLedger) -> None:
         self.name = name
@@ -139,8 +147,25 @@ class Listener:
         self._stream = stream
         self._epoch = 0
         self._position = ReaderPosition()
+        self._listening: Subscription | None = None
 
     async def run(self) -> None:
+        async with trio.open_nursery() as both:
+            both.start_soon(self._watch)
+            both.start_soon(self._follow)
+
+    async def _watch(self) -> None:
+        """While nothing fails, what was acknowledged arrives within PROMPT_S."""
+        while True:
+            listening, epoch = self._listening, self._epoch
+            due = self._stream.acked_through.get(epoch, 0) if self._machine.is_calm else 0
+            await trio.sleep(PROMPT_S)
+            if listening is self._listening is not None and self._position.last < due:
+                told = self._position.last
+                late = f"{due} of life {epoch} was acknowledged {PROMPT_S} s ago"
+                self._stream.wrong(f"{self.name} stands at {told}, and {late}")
+
+    async def _follow(self) -> None:
         while True:
             try:
                 await self._machine.call(self._listen, 1e9)
@@ -163,8 +188,11 @@ class Listener:
             self._stream.seen(epoch, begun, f"{self.name}'s subscription")
             if epoch != self._epoch and self._epoch:
                 self._stream.wrong(f"{self.name} was let on from life {self._epoch} in {epoch}")
-            self._epoch = epoch
-            await self._take(events)
+            self._epoch, self._listening = epoch, events
+            try:
+                await self._take(events)
+            finally:
+                self._listening = None
 
     async def _take(self, events: Subscription) -> None:
         try:

@@ -24,6 +24,7 @@ from eventspine.contracts.errors import (
     StreamNotFound,
 )
 from eventspine.contracts.wire import encode_json, event_id_of
+from tests.simulation.habits import SILENCE_S, USUAL, Habits
 from tests.simulation.ledger import StreamLedger
 from tests.simulation.machine import Machine, NoAnswer
 
@@ -34,32 +35,43 @@ Sent = dict[str, Any]
 
 
 class Writer:
-    def __init__(self, name: str, machine: Machine, streams: Sequence[str], seed: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        machine: Machine,
+        streams: Sequence[str],
+        seed: int,
+        habits: Habits = USUAL,
+    ) -> None:
         self.name = name
         self._machine = machine
         self._streams = streams
         self._rng = random.Random(f"{name} {seed}")
-        self._patience_s = self._rng.choice([0.004, 0.05, 20.0])
+        self._habits = habits
+        self._patience_s = self._rng.choice(habits.patience_s)
         self._count = 0
         self._kept: list[tuple[str, list[Sent]]] = []  # sent with an id, and acknowledged
 
     async def run(self, operations: int) -> None:
-        deeds: list[tuple[Callable[[StreamLedger], Any], int]] = [
-            (self._append, 12),
-            (self._append_twice_at_once, 2),
-            (self._append_side_by_side, 3),
-            (self._append_without_id, 6),
-            (self._append_expecting, 2),
-            (self._send_again, 3),
-            (self._close, 1),
-            (self._delete, 2),
-        ]
+        deeds: dict[str, tuple[Callable[[StreamLedger], Any], int]] = {
+            "append": (self._append, 12),
+            "twice at once": (self._append_twice_at_once, 2),
+            "side by side": (self._append_side_by_side, 3),
+            "without id": (self._append_without_id, 6),
+            "expecting": (self._append_expecting, 2),
+            "again": (self._send_again, 3),
+            "close": (self._close, 1),
+            "delete": (self._delete, 2),
+        }
+        weights = [self._habits.deeds.get(name, often) for name, (_, often) in deeds.items()]
         for _ in range(operations):
             stream = self._machine.ledger[self._rng.choice(self._streams)]
-            (deed,) = self._rng.choices(*map(list, zip(*deeds, strict=True)))
+            ((deed, _),) = self._rng.choices(list(deeds.values()), weights)
             await deed(stream)
-            if self._rng.random() < 0.4:
-                await trio.sleep(self._rng.expovariate(100))
+            if self._rng.random() < self._habits.silences:
+                await trio.sleep(SILENCE_S)
+            elif self._rng.random() < 0.4:
+                await trio.sleep(self._rng.expovariate(1 / self._habits.rest_s))
 
     # --- deeds ---
 
@@ -135,7 +147,7 @@ class Writer:
         events: list[Sent] = []
         told: list[tuple[str, bytes]] = []
         for _ in range(count):
-            tag, more = f"{self.name}.{self._count}", "x" * self._rng.choice([0, 10, 200])
+            tag, more = f"{self.name}.{self._count}", "x" * self._rng.choice(self._habits.bodies)
             self._count += 1
             payload = {"tag": tag, "x": more}
             events.append({"event_id": tag, "event_type": "e", "payload": payload})
@@ -173,6 +185,7 @@ class Writer:
                 )
                 self._answered(stream, events, answer, expected if first else None)
                 stream.acknowledge(answer.lines, answer.sequences, begun)
+                stream.head_is(answer.head)
                 return True
             await trio.sleep(self._rng.expovariate(20))
         return False
