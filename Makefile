@@ -17,7 +17,7 @@ FAST := not slow and not root and not browser and not torture
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help serve test check torture simulate bench coverage format lock setup debian clean
+.PHONY: help serve test check torture simulate sanitize bench coverage format lock setup debian clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ torture: $(DEV)  ## faults, N rounds of each (N=100), written to docs/EVIDENCE.m
 
 simulate: $(DEV)  ## one schedule of the simulation again, told line by line (SEED=)
 	@$(BIN)/python -m tests.simulation $(SEED) -v
+
+sanitize: $(DEV)  ## the compiled module under AddressSanitizer and UBSan (ARGS= goes to pytest)
+	@sh scripts/sanitize.sh $(ARGS)
 
 bench: $(DEV)  ## the benchmarks of bench/, peers installed (ARGS= goes to them)
 	@sh scripts/setup-bench.sh

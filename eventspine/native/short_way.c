@@ -36,6 +36,11 @@ static const char *const NAMES[S_COUNT] = {
 static PyObject *names[S_COUNT];
 
 #define TYPES_MAX 4096
+
+/* UNTRACKED: what lives from an append to its answer is kept from the collector, which otherwise
+ * looks at all of it again and again, a fifth of an append. Lines and numbers refer to nothing. A
+ * commit and its actor refer to each other until the commit is settled, and every one is: by the
+ * writer, or with an error when that ends. */
 #define EPOCH_MAX 0xFFFFFFFFLL /* what a record of the log has room for */
 
 /* --- making one ------------------------------------------------------------------------- */
@@ -290,6 +295,7 @@ static PyObject *make_lines(ShortWay *self, PyObject *actor, long long last, con
         PyTuple_SET_ITEM(lines, i, made);
         *size += (Py_ssize_t)bytes;
     }
+    PyObject_GC_UnTrack(lines);
     return lines;
 }
 
@@ -301,6 +307,7 @@ static PyObject *make_commit(ShortWay *self, PyObject *actor, PyObject *first, P
         Py_XDECREF(size);
         return NULL;
     }
+    PyObject_GC_UnTrack(commit); /* see UNTRACKED */
     slot_set(commit, self->c_key, Py_XNewRef(slot_get(actor, self->key)));
     slot_set(commit, self->c_mode, Py_XNewRef(slot_get(actor, self->mode)));
     slot_set(commit, self->c_epoch, Py_XNewRef(slot_get(actor, self->epoch)));
@@ -339,6 +346,7 @@ static int hand_over(ShortWay *self, PyObject *actor, PyObject *commit, Py_ssize
             Py_CLEAR(pending);
     } else if ((pending = PyList_New(1)) != NULL) {
         PyList_SET_ITEM(pending, 0, Py_NewRef(commit));
+        PyObject_GC_UnTrack(pending);
     }
     if (pending == NULL)
         return -1;

@@ -99,7 +99,10 @@ def write_level(
     newer: Sequence[int],
     disk: Disk,
 ) -> Level:
-    """Merge two sorted runs of words into one file, in pieces, and open it."""
+    """Merge two sorted runs of words into one file, in pieces, and open it.
+
+    Raises FileNotFoundError also when it is gone again: the stream was deleted meanwhile.
+    """
     draft = path.with_name(f"{path.name}.new")
     fd = disk.open(draft, create=True)
     try:
@@ -117,7 +120,8 @@ def write_level(
     disk.rename(draft, path)
     disk.sync_directory(path.parent)
     level = read_level(path, epoch, disk)
-    assert level is not None, "a level file that was just written can be read"
+    if level is None:
+        raise FileNotFoundError(f"{path} was removed while it was written")
     return level
 
 

@@ -45,6 +45,7 @@ class OpenStreams:
         self._streams_max = streams_max
         self._open: OrderedDict[str, OpenStream] = OrderedDict()
         self._lock = threading.Lock()
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._open)
@@ -89,6 +90,9 @@ class OpenStreams:
                 self._close(files)
 
     def _insert(self, key: str, files: OpenStream) -> None:
+        if self._closed:  # a read was on its way: nobody else will want these
+            files.stale = True
+            return
         older = self._open.pop(key, None)
         if older is not None:
             self._retire(older)
@@ -114,7 +118,9 @@ class OpenStreams:
                 self._retire(files)
 
     def close(self) -> None:
+        """Close what is open; what is in use, or opened from now on, when it is given back."""
         with self._lock:
+            self._closed = True
             for files in self._open.values():
                 self._retire(files)
             self._open.clear()

@@ -184,3 +184,14 @@ def test_a_level_file_that_is_not_whole_is_none(tmp_path) -> None:
     for broken in (b"", data[:-1], data[:63], data + b"x", b"x" + data[1:], flipped):
         path.write_bytes(broken)
         assert id_levels.read_level(path, 1, Disk()) is None
+
+
+def test_a_level_of_a_stream_deleted_meanwhile_is_not_there(tmp_path) -> None:
+    class Deleting(Disk):
+        def sync_directory(self, path: Path) -> None:
+            for file in path.iterdir():
+                file.unlink()
+
+    path = id_levels.level_path(tmp_path, 0)
+    with pytest.raises(FileNotFoundError):  # which the index takes for: not now
+        id_levels.write_level(path, 1, 1, 9, [], array("Q", [1, 2, 3]), Deleting())
