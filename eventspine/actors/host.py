@@ -100,7 +100,7 @@ class StreamHost:
             on_refused=self.directory.reset_all,
             threads=self._threads,
         )
-        if self._native:
+        if self._native and not self.draining:
             self.short = short_way(self.directory, self.writer, self.new_ticket, self.limits)
             self.writer.settle_all = self.short.settle if self.short else self.writer.settle_all
         self.store, self.outage = store, ""

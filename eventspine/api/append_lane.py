@@ -94,6 +94,7 @@ class AppendLane:
             counts=self.every.counts,
             count_key=("POST", TEMPLATE, 201),
             process=new_request_id().encode(),
+            head_bytes_max=self._head_bytes_max,
             body_bytes_max=self._body_bytes_max,
             events_max=self.spine.settings.limits.batch_events_max,
         )

@@ -52,7 +52,7 @@ class LaneProtocol(EdgeProtocol):
             if len(self._held) < self._request.bytes:
                 self._keep_time()
             else:
-                self._run(self._request, self._taken())
+                self._run_whole(self._request, self._taken())
         else:
             self._begin(data)
 
@@ -69,9 +69,7 @@ class LaneProtocol(EdgeProtocol):
         ):
             super().data_received(data)
             return
-        core = self._lane.core
-        if core is not None and (taken := core.start(data, self)):
-            self._took(data, taken)
+        if self._runs_compiled(data):
             return
         request = self._lane.find(data)
         if request is None:
@@ -84,13 +82,21 @@ class LaneProtocol(EdgeProtocol):
         else:
             self._run(request, data)
 
-    def _run(self, request: Request, data: bytes) -> None:
+    def _run_whole(self, request: Request, data: bytes) -> None:
+        """A request that came in pieces, and is here now."""
+        if not self._runs_compiled(data):
+            self._run(request, data)
+
+    def _runs_compiled(self, data: bytes) -> bool:
         core = self._lane.core if self._lane is not None else None
-        if core is not None and (taken := core.start(data, self)):
+        taken = core.start(data, self) if core is not None else 0
+        if taken:
             self._took(data, taken)
-        else:
-            self._took(data, request.bytes)
-            request.run(data, self)
+        return bool(taken)
+
+    def _run(self, request: Request, data: bytes) -> None:
+        self._took(data, request.bytes)
+        request.run(data, self)
 
     def _took(self, data: bytes, taken: int) -> None:
         """The first `taken` bytes are an append; the disk is waited for."""
@@ -179,6 +185,7 @@ class LaneProtocol(EdgeProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._hand_over()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # uvicorn does so after a clean end alone
 
     def _hand_over(self) -> None:
         """A request that will not be completed ends as the parser and the front say."""

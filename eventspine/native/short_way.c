@@ -36,12 +36,12 @@ static const char *const NAMES[S_COUNT] = {
 static PyObject *names[S_COUNT];
 
 #define TYPES_MAX 4096
+#define EPOCH_MAX 0xFFFFFFFFLL /* what a record of the log has room for */
 
 /* UNTRACKED: what lives from an append to its answer is kept from the collector, which otherwise
  * looks at all of it again and again, a fifth of an append. Lines and numbers refer to nothing. A
  * commit and its actor refer to each other until the commit is settled, and every one is: by the
  * writer, or with an error when that ends. */
-#define EPOCH_MAX 0xFFFFFFFFLL /* what a record of the log has room for */
 
 /* --- making one ------------------------------------------------------------------------- */
 
