@@ -333,6 +333,14 @@ class SimulatedDisk:
         self.write(fd, data, offset)
         self._sync(fd, lambda file: file.sync_range(offset, offset + len(data)))
 
+    def write_sealed(self, fd: int, data: bytes, offset: int, seal_fd: int, seal: bytes) -> int:
+        self.write_durably(fd, data, offset)
+        try:
+            self.write(seal_fd, seal, 0)
+        except OSError as error:
+            return error.errno or errno.EIO
+        return 0
+
     def allocate(self, fd: int, size: int) -> None:
         self._enter()
         file = self._file(fd)

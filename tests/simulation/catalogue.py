@@ -27,15 +27,19 @@ def bug(name: str, what: str, *changes: tuple[object, str, str, str], profile: s
     return Bug(name, what, tuple(Change(*change) for change in changes), profile)
 
 
-WRITE = "self._disk.write_durably(self._fd, whole, self._at)"
-RETRY = f"try:\n        {WRITE}\n    except OSError:\n        self._disk.sync_data(self._fd)"
+WRITE = "code = self._disk.write_sealed(self._fd, whole, self._at, self._seal_fd, seal)"
+RETRY = f"try:\n        {WRITE}\n    except OSError:\n        code = self._disk.sync_data(self._fd)"
+EARLY = (
+    "self._disk.write(self._fd, whole, self._at); code = self._disk.write(self._seal_fd, seal, 0)"
+)
+UNSEALED = "code = self._disk.write_durably(self._fd, whole, self._at)"
 SYNC = "self.disk.sync_data(fd)"
 
 FIRST_NINE = [
     bug(
         "ack_before_fsync",
         "a record is answered when it is written, and not yet on the disk",
-        (CommitLog, "append", WRITE, WRITE.replace("write_durably", "write")),
+        (CommitLog, "append", WRITE, EARLY),
     ),
     bug(
         "retry_fsync",
@@ -112,7 +116,7 @@ OF_THIS_DESIGN = [
     bug(
         "seal_not_written",
         "nothing says which record was the last that was acknowledged",
-        (CommitLog, "_write_seal", "self._disk.write(", "None and self._disk.write("),
+        (CommitLog, "append", WRITE, UNSEALED),
         profile="rot",
     ),
     bug(

@@ -19,6 +19,7 @@ events a second on a disk that takes 400 thousand this way), O_DSYNC, io_uring, 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -84,20 +85,15 @@ class CommitLog:
         whole = record.encode_record(lsn, len(batch), data, chain)
         if self._at + len(whole) > self._size or (self._spare.is_ready and not self._filled):
             self._rotate(lsn, len(whole))
-        self._disk.write_durably(self._fd, whole, self._at)
+        seal = encode_seal(Seal(lsn, chain))
+        code = self._disk.write_sealed(self._fd, whole, self._at, self._seal_fd, seal)
         self._at += len(whole)
         self.lsn, self._chain = lsn, chain
         self.syncs += 1
         self.bytes += len(whole)
-        self._write_seal()
+        if code:  # the record is durable: not being able to say so beside it is no failure of it
+            log.warning("%s cannot be written: %s", self.folder / SEAL_FILE, os.strerror(code))
         return lsn
-
-    def _write_seal(self) -> None:
-        """Say where the log is; it is durable already, so not being able to is no failure of it."""
-        try:
-            self._disk.write(self._seal_fd, encode_seal(Seal(self.lsn, self._chain)), 0)
-        except OSError:
-            log.warning("%s cannot be written", self.folder / SEAL_FILE, exc_info=True)
 
     def _rotate(self, first_lsn: int, need: int) -> None:
         """Go on in a new segment, allocated and durable in its folder before it is used."""

@@ -97,6 +97,21 @@ class Disk:
                 raise OSError(errno.EIO, "a write made no progress")
             done += more
 
+    def write_sealed(self, fd: int, data: bytes, offset: int, seal_fd: int, seal: bytes) -> int:
+        """As `write_durably`; then `seal` at the start of another file, which is not waited for.
+
+        Answers 0, or what the seal failed with: an errno.
+        """
+        if core is not None and type(self).write is Disk.write:
+            code: int = core.write_sealed(fd, data, offset, seal_fd, seal)
+            return code
+        self.write_durably(fd, data, offset)
+        try:
+            self.write(seal_fd, seal, 0)
+        except OSError as error:
+            return error.errno or errno.EIO
+        return 0
+
     def allocate(self, fd: int, size: int) -> None:
         """Reserve `size` bytes that read as zeros, so that later writes cannot run out of space."""
         os.posix_fallocate(fd, 0, size)

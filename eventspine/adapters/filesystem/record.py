@@ -69,8 +69,12 @@ def decode_head(data: bytes) -> tuple[int, bytes] | None:
 def encode_entries(batch: Sequence[StreamCommit]) -> bytes:
     """The entries of a record, one for each commit."""
     if core is not None:
-        compiled: bytes = core.encode_entries(batch)
-        return compiled
+        try:
+            compiled: bytes = core.encode_entries(batch)
+        except OverflowError:
+            pass  # what does not fit there is the reference's to write or to refuse
+        else:
+            return compiled
     return encode_entries_in_python(batch)
 
 

@@ -48,7 +48,7 @@ class SpareSegment:
             self._disk.allocate(fd, self._bytes)
             zeros = bytes(min(PIECE_BYTES, self._bytes))
             for at in range(0, self._bytes, len(zeros)):
-                self._disk.write(fd, zeros[: self._bytes - at], at)
+                self._disk.write_durably(fd, zeros[: self._bytes - at], at)
             self._disk.sync(fd)
         except OSError as error:
             log.info("no spare segment: %s", error)
