@@ -51,6 +51,7 @@ PyObject *encode_entries(PyObject *module, PyObject *batch);
 PyObject *extend_known(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *read_nowait(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *count_lines(PyObject *module, PyObject *data);
+PyObject *begin_all(PyObject *module, PyObject *streams);
 PyObject *write_all(PyObject *module, PyObject *writes);
 PyObject *write_sealed(PyObject *module, PyObject *const *args, Py_ssize_t count);
 int shapes_set(PyObject *commit_type, PyObject *unflushed_type);

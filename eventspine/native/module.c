@@ -39,6 +39,8 @@ static PyMethodDef methods[] = {
     {"read_nowait", (PyCFunction)(void (*)(void))read_nowait, METH_FASTCALL,
      "read_nowait(fd, count, offset) -> bytes; OSError EAGAIN when it would have to wait"},
     {"count_lines", count_lines, METH_O, "How many newlines are in these bytes."},
+    {"begin_all", begin_all, METH_O,
+     "begin_all([(folder, events, index, head), ...]) -> [(events_fd, index_fd) or None, ...]"},
     {"write_all", write_all, METH_O,
      "write_all([(fd, data, offset), ...]), without the interpreter."},
     {"write_sealed", (PyCFunction)(void (*)(void))write_sealed, METH_FASTCALL,

@@ -325,6 +325,11 @@ class SimulatedDisk:
             raise OSError(errno.ENOSPC, "no space left on the simulated disk")
         file.write(data, offset)
 
+    def begin_all(
+        self, streams: Sequence[tuple[Path, Path, Path, bytes]]
+    ) -> Sequence[tuple[int, int] | None]:
+        return [None] * len(streams)  # one step after the other, so that a crash comes between
+
     def write_all(self, writes: Sequence[tuple[int, bytes, int]]) -> None:
         for fd, data, offset in writes:
             self.write(fd, data, offset)

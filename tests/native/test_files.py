@@ -215,3 +215,53 @@ def test_newlines_are_counted(core: Any, data: bytes, times: int) -> None:
     assert core.count_lines(data * times) == (data * times).count(b"\n")
     with pytest.raises(TypeError):
         core.count_lines(memoryview(data))
+
+
+def stream_in(folder: Path, head: bytes = b"head") -> tuple[bytes, bytes, bytes, bytes]:
+    return (bytes(folder), bytes(folder / "events.jsonl"), bytes(folder / "events.idx"), head)
+
+
+def test_new_streams_get_a_folder_and_two_files(core: Any, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    made = core.begin_all([stream_in(tmp_path / name) for name in ("new", "there")])
+    for (events, index), name in zip(made, ("new", "there"), strict=True):
+        assert (contents(events), contents(index)) == (b"", b"head")
+        assert os.path.samestat(os.fstat(index), (tmp_path / name / "events.idx").stat())
+        assert os.get_inheritable(events) is os.get_inheritable(index) is False
+        os.close(events)
+        os.close(index)
+    assert core.begin_all([]) == []
+
+
+@pytest.mark.parametrize("there", ["events.jsonl", "events.idx"])
+def test_a_file_that_is_there_is_left_alone(core: Any, tmp_path: Path, there: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / there).write_bytes(b"kept")
+    made = core.begin_all([stream_in(tmp_path / "a"), stream_in(tmp_path / "b")])
+    assert made[0] is None
+    assert [path.name for path in (tmp_path / "a").iterdir()] == [there]
+    assert (tmp_path / "a" / there).read_bytes() == b"kept"
+    assert made[1] is not None, "the others are made"
+    for fd in made[1]:
+        os.close(fd)
+
+
+def test_without_the_folder_above_nothing_is_made(core: Any, tmp_path: Path) -> None:
+    assert core.begin_all([stream_in(tmp_path / "no" / "a")]) == [None]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stream", [b"abcd", (b"a", b"b", b"c"), ("a", b"b", b"c", 1)])
+def test_what_is_no_stream_is_refused(core: Any, tmp_path: Path, stream: Any) -> None:
+    with pytest.raises(TypeError):
+        core.begin_all([stream_in(tmp_path / "a"), stream])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_descriptors_of_what_cannot_be_made_are_closed(core: Any, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "events.idx").touch()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        assert core.begin_all([stream_in(tmp_path / "a")]) == [None]
+    assert len(os.listdir("/proc/self/fd")) == before

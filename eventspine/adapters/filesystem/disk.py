@@ -80,6 +80,20 @@ class Disk:
                 raise OSError(errno.EIO, "a write made no progress")
             done += more
 
+    def begin_all(
+        self, streams: Sequence[tuple[Path, Path, Path, bytes]]
+    ) -> Sequence[tuple[int, int] | None]:
+        """Make folders with two new files each, the second one holding these bytes, in one go.
+
+        Answers the descriptors of the files; None where it cannot be done just so: a file is there,
+        the folder above is missing, the disk fails. Then nothing is left but perhaps the folder.
+        """
+        if core is None or type(self).open is not Disk.open or type(self).write is not Disk.write:
+            return [None] * len(streams)
+        names = [(*map(os.fsencode, paths), data) for *paths, data in streams]
+        made: list[tuple[int, int] | None] = core.begin_all(names)
+        return made
+
     def write_all(self, writes: Sequence[tuple[int, bytes, int]]) -> None:
         """Each of the writes (descriptor, data, offset), in this order, up to one that fails."""
         if core is not None and type(self).write is Disk.write:

@@ -139,22 +139,25 @@ class Flusher:
 
     def _append_all(self, generation: Generation) -> bool:
         """False when the disk is full."""
-        together: list[tuple[str, Unflushed]] = []
+        parts = list(generation.items())
         try:
-            for key, part in generation.items():
-                if not self._files.goes_on(key, part):
-                    self.append(key, part)
-                    continue
-                together.append((key, part))
-                if len(together) == TOGETHER:
-                    self._files.append_many(together)
-                    together = []
-            self._files.append_many(together)
+            for at in range(0, len(parts), TOGETHER):
+                self._append_together(parts[at : at + TOGETHER])
         except OSError as error:
             if error.errno not in NO_SPACE:
                 raise
             return False
         return True
+
+    def _append_together(self, parts: list[tuple[str, Unflushed]]) -> None:
+        """Those that begin or just go on with few hand-overs, and then the others one by one."""
+        self._files.begin_many(parts)
+        together = [(key, part) for key, part in parts if self._files.goes_on(key, part)]
+        self._files.append_many(together)
+        done = {key for key, _ in together}
+        for key, part in parts:
+            if key not in done:
+                self.append(key, part)
 
     def append(self, key: str, part: Unflushed) -> None:
         """Write a part of the backlog; of a stream whose files are damaged it is set aside."""

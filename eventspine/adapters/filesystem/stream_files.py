@@ -136,6 +136,37 @@ class StreamFiles(StreamFolders):
         self._write(key, state, part)
         del self._unfinished[key]
 
+    def begin_many(self, parts: Sequence[tuple[str, Unflushed]]) -> None:
+        """Make the files of the streams that begin here, in one go; `append` makes the others."""
+        new = [
+            (key, part)
+            for key, part in parts
+            if part.first == 1
+            and part.mode is not None
+            and not (part.wipe or part.closed)
+            and key not in self._states
+            and key not in self._unfinished
+            and key not in self.damaged
+        ]
+        made = self.disk.begin_all(
+            [
+                (
+                    folder := self.folder(key),
+                    folder / EVENTS_FILE,
+                    folder / INDEX_FILE,
+                    runs.encode_head(IndexHead(part.epoch, part.mode)),
+                )
+                for key, part in new
+            ]
+        )
+        opened = self.reader.open
+        for (key, part), descriptors in zip(new, made, strict=True):
+            if descriptors is not None:
+                opened.give_back(opened.take_in(key, OpenStream(*descriptors)))
+                self._made.add(self.folder(key).parent)
+                self._unsynced[key] = True
+                self._remember(key, FileState(part.epoch, part.mode))
+
     def goes_on(self, key: str, part: Unflushed) -> bool:
         """Whether a stretch is just more lines of a stream whose files are at hand."""
         state = self._states.get(key)
@@ -166,6 +197,8 @@ class StreamFiles(StreamFolders):
                     continue
                 borrowed.append(files)
                 lines = part.lines[state.last + 1 - part.first :]
+                if not lines:
+                    continue
                 pieces, entries = runs.make_runs(lines, state.last + 1, state.end, state.chain)
                 at = state.end
                 for piece in pieces:

@@ -137,3 +137,42 @@ def test_a_stream_written_in_part_is_written_on_when_its_state_is_forgotten(
     state = files.load(KEY)
     assert state is not None
     assert state.last == 4
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(1, 300)), max_size=8)),
+)
+def test_streams_written_together_are_as_those_written_one_by_one(
+    tmp_path_factory, flushes
+) -> None:
+    roots = [tmp_path_factory.mktemp("root") for _ in range(2)]
+    one_by_one, together = [StreamFiles(root, Disk(), 8) for root in roots]  # four streams open
+    written: dict[str, int] = {}
+    for flush in flushes:
+        parts = []
+        for name, count in dict(flush).items():
+            key, first = f"event_stream/t/e/_/{name}", written.get(name, 0) + 1
+            written[name] = first + count - 1
+            commit = events(key, first, lines_of(first, count))
+            unflushed = Unflushed(commit)
+            unflushed.add(commit)
+            parts.append((key, unflushed))
+        for key, unflushed in parts:
+            one_by_one.append(key, unflushed)
+        together.begin_many(parts)
+        going_on = [each for each in parts if together.goes_on(*each)]
+        together.append_many(going_on)
+        together.append_many(going_on)  # as after a failure: what is there is not written again
+        for each in parts:
+            if each not in going_on:
+                together.append(*each)
+    for files in (one_by_one, together):
+        files.sync()
+        files.close()
+    found = [
+        {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.*")}
+        for root in roots
+    ]
+    assert found[0] == found[1]
+    assert len(found[0]) == 2 * len(written)
