@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 GROUPS = (
     ("embedded_append", "http_append"),
-    ("sse_fanout", "stalled_readers", "hot_tenant", "list_after", "full_read"),
+    ("hot_tenant", "sse_fanout", "stalled_readers", "list_after", "full_read"),
     ("cells", "many_streams", "flat"),
 )
 
