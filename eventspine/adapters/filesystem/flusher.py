@@ -150,14 +150,16 @@ class Flusher:
         return True
 
     def _append_together(self, parts: list[tuple[str, Unflushed]]) -> None:
-        """Those that begin or just go on with few hand-overs, and then the others one by one."""
+        """Those that begin or just go on with few hand-overs, the others one by one."""
         self._files.begin_many(parts)
-        together = [(key, part) for key, part in parts if self._files.goes_on(key, part)]
-        self._files.append_many(together)
-        done = {key for key, _ in together}
+        together = []
         for key, part in parts:
-            if key not in done:
+            if self._files.goes_on(key, part):
+                together.append((key, part))
+            else:
                 self.append(key, part)
+        for key, part in self._files.append_many(together):
+            self.append(key, part)
 
     def append(self, key: str, part: Unflushed) -> None:
         """Write a part of the backlog; of a stream whose files are damaged it is set aside."""

@@ -180,20 +180,25 @@ class StreamFiles(StreamFolders):
             and key not in self.damaged
         )
 
-    def append_many(self, parts: Sequence[tuple[str, Unflushed]]) -> None:
+    def append_many(
+        self, parts: Sequence[tuple[str, Unflushed]]
+    ) -> Sequence[tuple[str, Unflushed]]:
         """`append` of stretches that just go on, with all of their writes in one go.
 
         After a failure none of them counts: they are done over, the same bytes in the same places.
+        Answers those that are left to `append`, having been let go of for others.
         """
+        left: list[tuple[str, Unflushed]] = []
         writes: list[tuple[int, bytes, int]] = []
         borrowed: list[OpenStream] = []
         new: list[tuple[str, FileState, list[Run]]] = []
         opened = self.reader.open
         try:
             for key, part in parts:
-                state, files = self._states[key], opened.borrow_nowait(key)
-                if files is None:  # closed since, to open others
-                    self.append(key, part)
+                state = self._states.get(key)
+                files = opened.borrow_nowait(key) if state is not None else None
+                if state is None or files is None:
+                    left.append((key, part))
                     continue
                 borrowed.append(files)
                 lines = part.lines[state.last + 1 - part.first :]
@@ -218,6 +223,7 @@ class StreamFiles(StreamFolders):
             for run in entries:
                 state.take(run)
             del self._unfinished[key]
+        return left
 
     def _write(self, key: str, state: FileState, part: Unflushed) -> None:
         lines = part.lines[state.last + 1 - part.first :]
