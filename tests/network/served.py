@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +38,15 @@ def set_limits(root: Path, **limits: object) -> None:
 def descriptors(pid: int) -> int:
     """File descriptors the process has open."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def sockets(pid: int) -> int:
+    """Those of its descriptors that are sockets: files of streams come and go beside them."""
+    count = 0
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            count += link.readlink().name.startswith("socket:")
+    return count
 
 
 def connections(port: int) -> int:

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from tests.network.served import descriptors, within
+from tests.network.served import sockets, within
 from tests.network.toxics import Proxy, Toxic, always
 from tests.network.wire import (
     Wire,
@@ -68,7 +68,7 @@ def test_a_reset_inside_the_request_stores_all_of_it_or_nothing(server: Server, 
 @pytest.mark.parametrize("ending", ["half-close", "close", "reset"])
 def test_a_truncated_body_stores_nothing_and_holds_nothing(server: Server, ending: str) -> None:
     append(server.port, f"truncated-{ending}", event(0))
-    before = descriptors(server.pid)
+    before = sockets(server.pid)
     request = append_request(f"truncated-{ending}", event(1, 5000), event(2, 5000))
     for cut in (1, 20, len(request) // 2, len(request) - 1):
         with Wire(server.port) as wire:
@@ -78,7 +78,7 @@ def test_a_truncated_body_stores_nothing_and_holds_nothing(server: Server, endin
                 assert b" 201 " not in wire.rest()
             elif ending == "reset":
                 wire.reset()
-    assert within(2, lambda: descriptors(server.pid) <= before)
+    assert within(2, lambda: sockets(server.pid) <= before)
     assert numbers(server.port, f"truncated-{ending}") == [0]
 
 

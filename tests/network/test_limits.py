@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from eventspine.contracts.limits import Limits
-from tests.network.served import connections, descriptors, served, within
+from tests.network.served import connections, served, sockets, within
 from tests.network.wire import (
     Wire,
     append,
@@ -127,7 +127,7 @@ def test_a_body_that_waits_for_the_server_is_not_the_clients_fault(server: Serve
 
 def test_one_connection_too_many_is_told_so_and_the_others_are_served(server: Server) -> None:
     limit = int(SHORT["connections_max"])
-    base = descriptors(server.pid)
+    base = sockets(server.pid)
     wires = [Wire(server.port) for _ in range(limit + 10)]
     for wire in wires:
         wire.send(get_request("/healthz"))
@@ -139,7 +139,7 @@ def test_one_connection_too_many_is_told_so_and_the_others_are_served(server: Se
     assert 10 <= refused <= 12
     for wire in wires:
         wire.reset()
-    assert within(2, lambda: descriptors(server.pid) <= base)
+    assert within(2, lambda: sockets(server.pid) <= base)
     assert ask(server.port, get_request("/healthz")).status == 200
 
 

@@ -1,4 +1,8 @@
-"""An hour in which a reader takes nothing, on trio's own clock, and then it goes on."""
+"""An hour in which a reader takes nothing, on trio's own clock, and then it goes on.
+
+The clock jumps once nothing has run for `THREAD_S`: commits run on a thread, which it cannot see,
+and a clock that jumps at once would let whole hours pass during each of them.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from tests.actors.test_quiet_readers import CONTEXT, HOUR_S, quiet_spine
 pytestmark = pytest.mark.slow
 
 LEAST_EVENTS = 500
+THREAD_S = 0.0003  # about what a commit in memory takes
 READER_BYTES_MAX = 3 * 1024 * 1024  # the shared tail of its stream; its lines are the store's
 
 
@@ -36,6 +41,7 @@ async def test_a_reader_that_stalls_for_an_hour_costs_no_queue_and_catches_up(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with quiet_spine(tmp_path, autojump_clock, Limits()) as spine:
+        autojump_clock.autojump_threshold = THREAD_S
         tracemalloc.start()
         try:
             alone, growth_alone = await _an_hour_of_events(spine, "nobody")
