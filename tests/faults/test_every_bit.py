@@ -100,7 +100,7 @@ def test_every_flipped_bit_of_a_log_is_seen() -> None:
     for lsn, at, chain, end in places():
         for bit, damaged in flips(data[at:], 0, end - at):
             assert record_at(damaged, 0, lsn, chain) is None, f"bit {bit} of record {lsn + 1}"
-            assert damage_at(damaged, 0, lsn, lsn, EVENTS, last=True), f"bit {bit} of {lsn + 1}"
+            assert damage_at(damaged, 0, lsn, lsn, EVENTS, None), f"bit {bit} of {lsn + 1}"
         report.faults["bits flipped in records"] = 8 * (end - record.HEAD_BYTES)
     for _, damaged in flips(data[: record.HEAD_BYTES], 0, record.HEAD_BYTES):
         assert record.decode_head(damaged) is None
@@ -128,7 +128,7 @@ def test_every_cut_of_a_log_is_seen() -> None:
     for lsn, at, chain, end in places():
         for size in range(at, end):
             assert record_at(data[:size], at, lsn, chain) is None
-            assert damage_at(data[:size], at, lsn, lsn, EVENTS, last=True)
+            assert damage_at(data[:size], at, lsn, lsn, EVENTS, None)
         whole_scans |= {at, at + 1, end - 1, end}
     report.faults["log cut"] = len(data)
     folder, files = LOG.parent, StreamFiles(ROOT, cast(Disk, disk), 8)

@@ -5,7 +5,7 @@ that the stream files have made superfluous.
 Rules:
 - A segment is allocated in full before it is used, so an append never grows a file: two device
   writes instead of three, and running out of space is met at rotation, before anything is written.
-  A busy log gets its segments filled with zeros ahead of time (spare.py).
+  A busy log writes over segments it has dropped, or gets them filled with zeros (spare.py).
 - A failed write or sync is final for this object (`fsync` is not retried: the kernel has marked the
   pages clean). Whoever owns the log closes it and opens it again.
 - `seal` (64 bytes beside the segments, written after each commit and never waited for) names the
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 class Segment(NamedTuple):
     path: Path
     first_lsn: int
+    is_filled: bool = False  # written all over and of the usual size: worth keeping
 
 
 def segment_name(first_lsn: int) -> str:
@@ -119,7 +120,7 @@ class CommitLog:
         if self._fd >= 0:
             self._disk.close(self._fd)
         self._fd, self._at, self._size, self._filled = fd, record.HEAD_BYTES, size, filled
-        self._segments.append(Segment(path, first_lsn))
+        self._segments.append(Segment(path, first_lsn, filled and size == self._segment_bytes))
 
     def _allocated(self, path: Path, size: int) -> int:
         draft = path.with_suffix(".new")
@@ -155,7 +156,9 @@ class CommitLog:
         """Remove segments whose every record is at or before `lsn`. Never the last segment."""
         dropped = 0
         while len(self._segments) > 1 and self._segments[1].first_lsn <= lsn + 1:
-            self._disk.unlink(self._segments.pop(0).path)
+            segment = self._segments.pop(0)
+            if not (segment.is_filled and self._spare.recycle(segment.path)):
+                self._disk.unlink(segment.path)
             dropped += 1
         return dropped
 

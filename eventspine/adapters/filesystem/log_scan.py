@@ -1,6 +1,7 @@
 """Reading a commit log back, and deciding where it ends.
 
-A record that cannot be read is one of three things. The end: nothing but zeros behind it. A torn
+A record that cannot be read is one of three things. The end: nothing behind it but zeros, or what
+a segment written for the second time held before: records with numbers the log has passed. A torn
 tail: never acknowledged, and cut. Damage: a later record is whole, or the seal or the checkpoint
 says that it was durable; it is quarantined, and never skipped: salvage.py repairs it, or says which
 streams it touches, or nobody can, and the root does not open. What a killed process left in the
@@ -85,7 +86,7 @@ class LogScan:
             head = record.decode_head(data)
             last = n == len(self.segments) - 1
             unfinished = head is None and last and segment.first_lsn > self._seal.lsn
-            if unfinished and not any(record.heads_in(data, 0)):
+            if unfinished and not holds_record_from(data, 0, segment.first_lsn):
                 self._cut(segment, 0, data)  # the crash came while it was being made
                 return
             if head is None or head[0] != segment.first_lsn:
@@ -94,7 +95,7 @@ class LogScan:
                 self._begin(segment, *head)
             elif head != (self.lsn + 1, self.chain):
                 self._damaged(segment, 0, f"the segment does not follow record {self.lsn}")
-            yield from self._records(segment, data, last)
+            yield from self._records(segment, data, None if last else self.segments[n + 1].first_lsn)
         if self.lsn < self.start.lsn:
             self.lsn, self.chain = self.start  # a power cut brought back only what was dropped
         if self._seal.lsn > self.lsn:
@@ -106,7 +107,7 @@ class LogScan:
         self.lsn, self.chain = first_lsn - 1, chain
 
     def _records(
-        self, segment: Segment, data: bytes, last: bool
+        self, segment: Segment, data: bytes, behind: int | None
     ) -> Iterator[tuple[int, list[StreamCommit]]]:
         at = record.HEAD_BYTES
         while at < len(data):
@@ -115,7 +116,7 @@ class LogScan:
                 head, body = read
                 commits = record.decode_entries(body, head.entries)
             else:
-                found = self._end(segment, data, at, last)
+                found = self._end(segment, data, at, behind)
                 if found is None:
                     return
                 head, commits = found.head, found.commits
@@ -125,12 +126,14 @@ class LogScan:
             yield head.lsn, commits
             at += record.RECORD_HEAD_BYTES + head.length
 
-    def _end(self, segment: Segment, data: bytes, at: int, last: bool) -> Salvaged | None:
+    def _end(
+        self, segment: Segment, data: bytes, at: int, behind: int | None
+    ) -> Salvaged | None:
         """Here the readable records end: the end of the log, a torn tail (None), or damage."""
-        why = damage_at(data, at, self.lsn, max(self.lsn, self.start.lsn), self._seal.lsn, last)
+        why = damage_at(data, at, self.lsn, max(self.lsn, self.start.lsn), self._seal.lsn, behind)
         if why:
             return self._salvage(segment, data, at, why)
-        if data[at:].strip(b"\0"):
+        if behind is None and data[at:].strip(b"\0"):
             self._cut(segment, at, data)
         return None
 
@@ -160,7 +163,7 @@ class LogScan:
 
     def _cut(self, segment: Segment, at: int, data: bytes) -> None:
         self.torn = (segment.path, at)
-        self.torn_bytes = len(data[at:].rstrip(b"\0"))
+        self.torn_bytes = torn_bytes(data, at, self.lsn)
 
     def _lost(self, why: str) -> None:
         raise StoreCorrupt(f"{self.folder}: {why}", path=str(self.folder), found=why)
@@ -188,21 +191,36 @@ def record_at(data: bytes, at: int, lsn: int, chain: bytes) -> tuple[RecordHead,
     return (head, body) if proven else None
 
 
-def damage_at(data: bytes, at: int, lsn: int, durable: int, sealed: int, last: bool) -> str:
+def holds_record_from(data: bytes, at: int, lsn: int) -> bool:
+    """Whether the head of a record `lsn` or of a later one can be read at or after `at`."""
+    return any(head.lsn >= lsn for _, head in record.heads_in(data, at))
+
+
+def torn_bytes(data: bytes, at: int, lsn: int) -> int:
+    """How much of a record behind record `lsn` got as far as the disk, as far as one can tell."""
+    head = record.decode_record_head(data[at : at + record.RECORD_HEAD_BYTES])
+    if head is not None and head.lsn == lsn + 1:
+        return min(record.RECORD_HEAD_BYTES + head.length, len(data) - at)
+    is_written_over = any(record.heads_in(data, at))
+    return 0 if is_written_over else len(data[at:].rstrip(b"\0"))
+
+
+def damage_at(
+    data: bytes, at: int, lsn: int, durable: int, sealed: int, behind: int | None
+) -> str:
     """Why what cannot be read at `at`, behind record `lsn`, is damage; empty if it is an end.
 
     Args:
         durable: the last record that is known to be durable by what was read so far.
         sealed: the last record the seal names.
-        last: whether the segment is the log's last.
+        behind: the first record of the segment behind this one; None if there is none.
     """
-    rest = data[at:]
-    if any(head.lsn > lsn for _, head in record.heads_in(rest, 1)):
+    if holds_record_from(data, at + 1, lsn + 1):
         return "a later record is whole"
-    if sealed > durable and last:
+    if behind is None and sealed > durable:
         return f"the log is sealed up to record {sealed}"
-    if not last and rest.strip(b"\0"):
-        return "a later segment exists"
+    if behind is not None and behind > lsn + 1:
+        return f"a later segment begins with record {behind}"
     return ""
 
 

@@ -1,9 +1,13 @@
-"""The spare segment: the next segment of the log, filled with zeros before it is needed.
+"""The spare segment: the next segment of the log, written all over before it is needed.
 
-Job: make it in the background; hand it to the log when that goes on to another segment.
+Job: have it in the background, out of a segment the log has dropped, or new and filled with zeros;
+hand it to the log when that goes on to another segment.
 Why: a durable write into space that was only allocated also has to note that the space is in use
-now, which took 320 us where a write over zeros took 165 (22 KB at a time, docs/PERFORMANCE.md).
-Rules: only a log in use gets one; without it, or without space for it, the log goes on as it did,
+now, which took 320 us where a write over zeros took 165 (22 KB at a time, docs/PERFORMANCE.md); and
+every byte filled is a byte the disk could have taken from a commit.
+Rules: what a dropped segment held stays in it, but for its head, which is emptied first: its
+records are older than any the log will write into it, by which log_scan.py knows them. Only a log
+in use gets one; without it, or without space for it, the log goes on as it did,
 in space allocated at that moment. A crash leaves `spare.new` behind, which the next open removes.
 The flusher's thread makes it, the writer's takes it; each hands over by one assignment.
 """
@@ -14,6 +18,7 @@ import logging
 from pathlib import Path
 
 from eventspine.adapters.filesystem.disk import Disk
+from eventspine.adapters.filesystem.record import HEAD_BYTES
 
 SPARE_FILE = "spare.new"
 PIECE_BYTES = 256 * 1024
@@ -23,6 +28,7 @@ log = logging.getLogger(__name__)
 
 class SpareSegment:
     def __init__(self, folder: Path, disk: Disk, segment_bytes: int) -> None:
+        self._folder = folder
         self._path = folder / SPARE_FILE
         self._disk = disk
         self._bytes = segment_bytes
@@ -58,6 +64,26 @@ class SpareSegment:
                 self._remove()
         else:
             self._fd = fd
+
+    def recycle(self, path: Path) -> bool:
+        """Take over a segment that is needed no more. False: it is still there, to be removed."""
+        if self._fd is not None:
+            return False
+        fd = -1
+        try:
+            self._disk.rename(path, self._path)
+            self._disk.sync_directory(self._folder)  # else its head might be empty under that name
+            fd = self._disk.open(self._path)
+            self._disk.write(fd, bytes(HEAD_BYTES), 0)
+            self._disk.sync(fd)
+        except OSError as error:
+            log.info("a dropped segment is no spare: %s", error)
+            if fd >= 0:
+                self._disk.close(fd)
+            self._remove()
+            return not self._disk.exists(path)
+        self._fd = fd
+        return True
 
     def take(self, size: int, path: Path) -> int | None:
         """The spare under the name it is to have; None when there is none of that size."""
