@@ -42,7 +42,10 @@ class StorageSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     log_segment_bytes: int = Field(64 * 1024 * 1024, ge=64 * 1024, description="One log segment.")
-    log_segments_max: int = Field(4, ge=2, description="Segments before a checkpoint is forced.")
+    log_segments_max: int = Field(8, ge=2, description="Segments before a checkpoint is forced.")
+    unflushed_bytes_max: int = Field(
+        64 * 1024 * 1024, ge=0, description="In memory and not in files before a flush is hurried."
+    )
     flush_interval_s: float = Field(0.75, gt=0, le=1.0, description="Log to events.jsonl.")
     sync_files_max: int = Field(
         32, ge=0, description="A checkpoint of more streams syncs their whole file system at once."

@@ -396,6 +396,10 @@ class SimulatedDisk:
         self._open[self._next_fd] = _File(path)  # it only has to be open
         return self._next_fd
 
+    def begin_write_back(self, fd: int) -> None:
+        """Nothing: a crash draws which of what was written is on the platter anyway."""
+        self._file(fd)
+
     def sync_filesystem(self, fd: int) -> None:
         """Files and names become durable one after another, so a crash finds some of them so."""
         self._file(fd)

@@ -27,7 +27,7 @@ from typing import NamedTuple
 from eventspine.adapters.filesystem import record
 from eventspine.adapters.filesystem.disk import NO_SPACE, Disk
 from eventspine.adapters.filesystem.seal import SEAL_FILE, Seal, encode_seal
-from eventspine.adapters.filesystem.spare import SpareSegment
+from eventspine.adapters.filesystem.spare import SpareSegments
 from eventspine.contracts.errors import StoreFull
 from eventspine.contracts.stores import StreamCommit
 
@@ -65,7 +65,7 @@ class CommitLog:
         self._segment_bytes = segment_bytes
         self._chain = chain
         self._segments = older
-        self._spare = SpareSegment(folder, disk, segment_bytes)
+        self._spares = SpareSegments(folder, disk, segment_bytes)
         self._fd = -1
         self._at = self._size = 0
         self._filled = False  # with zeros, not only allocated
@@ -84,7 +84,7 @@ class CommitLog:
         lsn = self.lsn + 1
         chain = record.next_chain(self._chain, lsn, len(batch), data)
         whole = record.encode_record(lsn, len(batch), data, chain)
-        if self._at + len(whole) > self._size or (self._spare.is_ready and not self._filled):
+        if self._at + len(whole) > self._size or (self._spares and not self._filled):
             self._rotate(lsn, len(whole))
         seal = encode_seal(Seal(lsn, chain))
         code = self._disk.write_sealed(self._fd, whole, self._at, self._seal_fd, seal)
@@ -101,7 +101,7 @@ class CommitLog:
         path = self.folder / segment_name(first_lsn)
         size = max(self._segment_bytes, need + record.HEAD_BYTES)
         try:
-            fd = self._spare.take(size, path)
+            fd = self._spares.take(size, path)
             filled = fd is not None
             fd = self._allocated(path, size) if fd is None else fd
         except OSError as error:
@@ -138,8 +138,8 @@ class CommitLog:
 
     def prepare(self) -> None:
         """Have the next segment ready before it is needed. On the flusher's thread."""
-        if self._spare.is_wanted(self._at, self._size, filled=self._filled):
-            self._spare.make()
+        if self._spares.is_wanted(self._at, self._size, filled=self._filled):
+            self._spares.make()
 
     # --- forgetting ---
 
@@ -157,7 +157,7 @@ class CommitLog:
         dropped = 0
         while len(self._segments) > 1 and self._segments[1].first_lsn <= lsn + 1:
             segment = self._segments.pop(0)
-            if not (segment.is_filled and self._spare.recycle(segment.path)):
+            if not (segment.is_filled and self._spares.recycle(segment.path)):
                 self._disk.unlink(segment.path)
             dropped += 1
         return dropped
@@ -171,7 +171,7 @@ class CommitLog:
             self._disk.unlink(self._segments.pop().path)
 
     def close(self) -> None:
-        self._spare.close()
+        self._spares.close()
         if self._fd >= 0:
             self._disk.close(self._fd)
             self._fd = -1

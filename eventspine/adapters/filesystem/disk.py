@@ -150,6 +150,10 @@ class Disk:
         """
         syncfs.sync(fd)
 
+    def begin_write_back(self, fd: int) -> None:
+        """Have the kernel begin to write what the file holds. Nothing is waited for or durable."""
+        syncfs.begin_write_back(fd)
+
     def sync_directory(self, path: Path) -> None:
         fd = os.open(path, _DIRECTORY)
         try:

@@ -74,7 +74,7 @@ class FilesystemEventStreamStore(EventStreamStore):
         commit_log: CommitLog,
         backlog: Backlog,
         flusher: Flusher,
-        segments_max: int,
+        settings: StorageSettings,
         recovery: Recovery,
         threads: Threads = THREADS,
     ) -> None:
@@ -83,7 +83,8 @@ class FilesystemEventStreamStore(EventStreamStore):
         self._log = commit_log
         self._backlog = backlog
         self.flusher = flusher
-        self._segments_max = segments_max
+        self._segments_max = settings.log_segments_max
+        self._unflushed_bytes_max = settings.unflushed_bytes_max
         self._threads = threads
         self._putting_away = threads.executor("event ids")
         self._events = 0
@@ -131,9 +132,7 @@ class FilesystemEventStreamStore(EventStreamStore):
             log.info("%s: recovered %s", root, recovery)
         if start_flusher:
             flusher.start()
-        return cls(
-            files, commit_log, backlog, flusher, settings.log_segments_max, recovery, threads
-        )
+        return cls(files, commit_log, backlog, flusher, settings, recovery, threads)
 
     def close(self) -> None:
         """Flush, checkpoint, and leave nothing but the files behind."""
@@ -152,9 +151,11 @@ class FilesystemEventStreamStore(EventStreamStore):
         if self.flusher.failure is not None:
             raise OSError("the stream files could not be written") from self.flusher.failure
         if self._log.segments > self._segments_max // 2:
-            self.flusher.hurry()
+            self.flusher.hurry(pressing=self._log.segments >= self._segments_max)
             if self._log.segments > self._segments_max:
                 self._wait_for_room()
+        elif self.flusher.unflushed_bytes > self._unflushed_bytes_max:
+            self.flusher.hurry()
         self._log.append(batch)
         self._backlog.add(batch, self._log.seal)
         self._events += sum([len(commit.lines) for commit in batch])

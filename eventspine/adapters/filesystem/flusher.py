@@ -8,7 +8,7 @@ cache may have lied, so the store has to be opened anew, which writes the files 
 and sets aside the stream whose files go on failing (completion.py).
 It works at most a tenth of the time: the files are less than a second behind the appends as long as
 that is enough for them, and up to five seconds plus a flush where thousands of streams are busy. It
-does not rest while the log has half the segments it may have.
+does not rest while the log has half the segments it may have, or much has come into it.
 """
 
 from __future__ import annotations
@@ -55,9 +55,10 @@ class Flusher:
         self._disk = disk
         self._interval_s = interval_s
         self._flushed = backlog.start
+        self._taken_bytes = commit_log.bytes
         self._now = threads.now
         self._stop = threads.event()
-        self._closing = self._hurried = False
+        self._closing = self._hurried = self._pressed = False
         self._progress = threads.condition()
         self._thread = threads.thread(self._run, "flusher")
 
@@ -79,6 +80,9 @@ class Flusher:
                 began = self._now()
                 self.flush()
                 if self._log.segments > 1 and not self.full:
+                    spread = self._now()
+                    self._files.write_back(self._pause)
+                    began += self._now() - spread  # that is no work
                     self.checkpoint()
                 if not self.full:
                     self._log.prepare()
@@ -90,25 +94,41 @@ class Flusher:
         with self._progress:
             self._progress.notify_all()
 
-    def hurry(self) -> None:
-        """The log grows long: begin again without a rest. Called by the writer."""
-        if not self._hurried:
+    @property
+    def unflushed_bytes(self) -> int:
+        """About how much has come into the log since the last flush began."""
+        return self._log.bytes - self._taken_bytes
+
+    def hurry(self, *, pressing: bool = False) -> None:
+        """The log grows long: begin again without a rest. Called by the writer.
+
+        Args:
+            pressing: it is about to be full, so do not spread out the next checkpoint either.
+        """
+        if not self._hurried or (pressing and not self._pressed):
             with self._progress:
                 self._hurried = True
+                self._pressed = self._pressed or pressing
                 self._progress.notify_all()
 
     def _rest(self, rest_s: float) -> bool:
         """Wait for the next flush. False: there is none, it is the end."""
         with self._progress:
             self._progress.wait_for(lambda: self._hurried or self._closing, rest_s)
-            self._hurried = False
+            self._hurried = self._pressed = False
             return not self._closing
+
+    def _pause(self, pause_s: float) -> bool:
+        """False: there is no time for it."""
+        with self._progress:
+            return not self._progress.wait_for(lambda: self._pressed or self._closing, pause_s)
 
     def flush(self) -> Seal:
         """Write the backlog as it is now; waits out a full disk, unless it is told to stop.
 
         Answers how far the log is in the files.
         """
+        self._taken_bytes = self._log.bytes
         generation, at = self._backlog.take()
         while not self._append_all(generation):
             self.full = True

@@ -95,7 +95,9 @@ class LogScan:
                 self._begin(segment, *head)
             elif head != (self.lsn + 1, self.chain):
                 self._damaged(segment, 0, f"the segment does not follow record {self.lsn}")
-            yield from self._records(segment, data, None if last else self.segments[n + 1].first_lsn)
+            yield from self._records(
+                segment, data, None if last else self.segments[n + 1].first_lsn
+            )
         if self.lsn < self.start.lsn:
             self.lsn, self.chain = self.start  # a power cut brought back only what was dropped
         if self._seal.lsn > self.lsn:
@@ -126,9 +128,7 @@ class LogScan:
             yield head.lsn, commits
             at += record.RECORD_HEAD_BYTES + head.length
 
-    def _end(
-        self, segment: Segment, data: bytes, at: int, behind: int | None
-    ) -> Salvaged | None:
+    def _end(self, segment: Segment, data: bytes, at: int, behind: int | None) -> Salvaged | None:
         """Here the readable records end: the end of the log, a torn tail (None), or damage."""
         why = damage_at(data, at, self.lsn, max(self.lsn, self.start.lsn), self._seal.lsn, behind)
         if why:
@@ -205,9 +205,7 @@ def torn_bytes(data: bytes, at: int, lsn: int) -> int:
     return 0 if is_written_over else len(data[at:].rstrip(b"\0"))
 
 
-def damage_at(
-    data: bytes, at: int, lsn: int, durable: int, sealed: int, behind: int | None
-) -> str:
+def damage_at(data: bytes, at: int, lsn: int, durable: int, sealed: int, behind: int | None) -> str:
     """Why what cannot be read at `at`, behind record `lsn`, is damage; empty if it is an end.
 
     Args:

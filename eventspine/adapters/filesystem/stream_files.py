@@ -9,7 +9,7 @@ reading them is stream_reader.py.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from eventspine.adapters.filesystem.stream_folders import (
     StreamFolders,
 )
 from eventspine.adapters.filesystem.stream_reader import StreamReader
+from eventspine.adapters.filesystem.write_back import write_back
 from eventspine.contracts.stores import StreamHead
 
 STATES_MAX = 65_536
@@ -368,6 +369,11 @@ class StreamFiles(StreamFolders):
             self._sync_file(folder / name)
         if renamed:
             self.disk.sync_directory(folder)
+
+    def write_back(self, pause: Callable[[float], bool]) -> None:
+        """Spread out what `sync` would have to wait for, where that is a lot: write_back.py."""
+        if self.syncs_as_a_whole:
+            write_back(list(self._unsynced), self.reader.open, self.disk, pause)
 
     @property
     def syncs_as_a_whole(self) -> bool:

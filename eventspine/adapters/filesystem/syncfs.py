@@ -17,6 +17,7 @@ from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _TRUSTED = frozenset([0xEF53, 0x58465342, 0x01021994])  # ext4, xfs, tmpfs: linux/magic.h
+_BEGIN = 2  # SYNC_FILE_RANGE_WRITE
 _STATFS_BYTES = 256  # more than any struct statfs has
 
 
@@ -30,6 +31,12 @@ def sync(fd: int) -> None:
     if _libc.syncfs(fd) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def begin_write_back(fd: int) -> None:
+    """sync_file_range(2) of a whole file, without waiting for any of it. Errors are the sync's."""
+    if hasattr(_libc, "sync_file_range"):
+        _libc.sync_file_range(fd, ctypes.c_long(0), ctypes.c_long(0), _BEGIN)
 
 
 def _kernel() -> tuple[int, int]:
