@@ -30,8 +30,8 @@ async def _quiet(spine: eventspine.Spine, settle_s: float) -> None:
         stores = [host.store for host in spine.statistics().hosts]
         return any(store is not None and store.details["unflushed_streams"] for store in stores)
 
-    while is_behind():
-        await asyncio.sleep(0.1)  # noqa: ASYNC110 - the flusher tells nobody
+    while is_behind():  # noqa: ASYNC110 - the flusher tells nobody
+        await asyncio.sleep(0.1)
     await asyncio.sleep(settle_s)
 
 

@@ -55,8 +55,9 @@ FIRST_NINE = [
     ),
     bug(
         "keep_torn_tail",
-        "a torn record stays where it is, and the log goes on behind it",
+        "a torn record stays where it is and is counted, and the log goes on behind it",
         (event_stream, "continue_log", "if scan.torn is not None:", "if False:"),
+        (LogScan, "_cut", "self.torn = (segment.path, at)", "self.lsn += at > 0"),
         profile="torn tail",
     ),
     bug(
