@@ -4,6 +4,7 @@
       backend filesystem:.           one_for_one; a failing disk is an outage, not a crash
         store                        opens the root, commits until it fails or the process stops
         passivation                  idle actors rest
+        journals                     so do those of the other kinds of store
         heartbeats                   quiet readers get a sign of life
       backend memory:default         …
 
@@ -28,7 +29,9 @@ from anyio.abc import TaskStatus
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from eventspine.actors.host import StreamHost
+from eventspine.actors.journal_host import JournalHost, passivate_idle
 from eventspine.actors.route import RouteActors
+from eventspine.actors.states.all import JOURNALED
 from eventspine.adapters.filesystem.disk import NO_SPACE, Disk
 from eventspine.adapters.filesystem.doctor import Finding, examine
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
@@ -91,14 +94,16 @@ class MemoryConfig(BaseModel):
     name: str = "default"
 
 
+KINDS = (ResourceKind.EVENT_STREAM, *JOURNALED)
 CONFIGS: dict[tuple[str, str], type[BaseModel]] = {
-    (ResourceKind.EVENT_STREAM.value, "filesystem"): FilesystemConfig,
-    (ResourceKind.EVENT_STREAM.value, "memory"): MemoryConfig,
+    (kind.value, backend): config
+    for kind in KINDS
+    for backend, config in (("filesystem", FilesystemConfig), ("memory", MemoryConfig))
 }
 
 
 class StreamBackends(Backends[StreamHost]):
-    """Opens the backends of event streams, each once, as children of `supervisor`."""
+    """Opens the backends of streams and journals, each once, as children of `supervisor`."""
 
     def __init__(
         self,
@@ -158,11 +163,13 @@ class StreamBackends(Backends[StreamHost]):
 
     async def _start(self, name: str, make: Callable[[], EventStreamStore]) -> StreamHost:
         host = StreamHost(name, self._settings.limits, self._threads, native=self._settings.native)
+        journals = [JournalHost(host, kind.value, make) for kind, make in JOURNALED.items()]
         children = (
             ChildSpec(
                 "store", partial(_own_store, host, make, self._threads), shutdown_s=STORE_SHUTDOWN_S
             ),
             ChildSpec("passivation", host.directory.passivate_idle),
+            ChildSpec("journals", partial(passivate_idle, journals)),
             ChildSpec("heartbeats", host.heartbeats),
         )
         tree = Supervisor(f"backend {name}", children, outage=OUTAGE)
@@ -275,7 +282,7 @@ async def _open_all(routes: RouteService, actors: RouteActors[StreamHost]) -> No
         except BackendRefusedInMode as error:
             log.error("route %s is not opened: %s", "/".join(route.key), error)  # noqa: TRY400
             continue
-        if route.resource_kind is ResourceKind.EVENT_STREAM:
+        if route.resource_kind in KINDS:
             await actors.resolve(route.key)
 
 
@@ -294,16 +301,15 @@ async def init_root(root: Path) -> list[str]:
     await routes.load()
     if routes.revision == 0:
         lab = settings.lab or LabSettings()
-        route = await routes.create(
-            RouteSpec(
-                resource_kind=ResourceKind.EVENT_STREAM,
+        for kind in KINDS:
+            spec = RouteSpec(
+                resource_kind=kind,
                 backend_type="filesystem",
                 reason="written by eventspine init",
                 **lab.model_dump(),
-            ),
-            by="eventspine init",
-        )
-        written.append(f"{store.path}: route {'/'.join(route.key)} -> filesystem")
+            )
+            route = await routes.create(spec, by="eventspine init")
+            written.append(f"{store.path}: route {'/'.join(route.key)} -> filesystem")
     return written
 
 

@@ -21,7 +21,7 @@ from eventspine.runtime.writer import Writer
 
 def short_way(
     directory: Directory[StreamActor],
-    writer: Writer[Commit],
+    writer: Writer[Any],
     new_ticket: Callable[[], Ticket[Any]],
     limits: Limits,
 ) -> Any:

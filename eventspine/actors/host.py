@@ -23,6 +23,7 @@ from anyio.abc import TaskStatus
 from eventspine.actors.append import NOTHING, Decision, Known, Stamp, decide, line_of
 from eventspine.actors.audience import Later, Reader
 from eventspine.actors.compiled import short_way
+from eventspine.actors.journal import JournalCommit
 from eventspine.actors.lookup import known_events, needs_lookup
 from eventspine.actors.stream import Commit, StreamActor, check_mode
 from eventspine.actors.told import Done, Told
@@ -63,7 +64,7 @@ class StreamHost:
         self.limits = limits
         self._threads = threads
         self.store: EventStreamStore | None = None
-        self.writer: Writer[Commit] | None = None
+        self.writer: Writer[Commit | JournalCommit] | None = None
         self._native = native
         self.short: Any = None  # the compiled way of a plain append, while there is one
         self.new_ticket: Callable[[], Ticket[Any]] = ticket_factory()
@@ -73,6 +74,7 @@ class StreamHost:
         self.long_polls = 0
         self.catching_up = Permits(CATCHING_UP_AT_ONCE)
         self.outage = "not open yet"
+        self.journals: dict[str, Any] = {}  # a JournalHost for each journaled kind
         self.directory: Directory[StreamActor] = Directory(
             name,
             self._activate,
@@ -97,7 +99,7 @@ class StreamHost:
             store.commit,
             name=self.name,
             bytes_waiting_max=self.limits.commit_bytes_waiting_max,
-            on_refused=self.directory.reset_all,
+            on_refused=self._forget,
             threads=self._threads,
         )
         if self._native and not self.draining:
@@ -112,7 +114,12 @@ class StreamHost:
         finally:
             self.store = self.short = None
             if self.outage:
-                self.directory.reset_all(self.outage)
+                self._forget(self.outage)
+
+    def _forget(self, cause: BaseException | str) -> None:
+        """What the actors stand at is not what the store has: all of them are read again."""
+        for directory in (self.directory, *(one.directory for one in self.journals.values())):
+            directory.reset_all(cause)
 
     def drain(self) -> None:
         """Take nothing new and end every reader. What was accepted is still committed."""
@@ -137,7 +144,7 @@ class StreamHost:
             raise StoreUnavailable(f"{self.name}: {self.outage}", retry_after_s=1)
         return self.store
 
-    def _open_writer(self) -> Writer[Commit]:
+    def open_writer(self) -> Writer[Commit | JournalCommit]:
         if self.draining:
             raise Draining(f"{self.name} is stopping")
         if self.writer is None or self.store is None:
@@ -205,7 +212,7 @@ class StreamHost:
             actor.epoch, sequence, draft, stamp, now, address, self.limits.event_bytes_max
         )
         commit = Commit(actor, sequence, (line,), ticket or self.new_ticket(), mode=stamp.mode)
-        self._open_writer().submit(commit)
+        self.open_writer().submit(commit)
         actor.accept(commit)
         return commit
 
@@ -239,7 +246,7 @@ class StreamHost:
         if not decision.lines:
             return decision, None
         commit = actor.commit_of(decision.lines, request.stamp.mode, ticket or self.new_ticket())
-        self._open_writer().submit(commit)
+        self.open_writer().submit(commit)
         actor.accept(commit, decision.new_ids)  # only what the writer has taken counts
         return decision, commit
 
@@ -276,7 +283,7 @@ class StreamHost:
     async def _change(self, actor: StreamActor, kind: CommitKind) -> None:
         """Commit a change that must not interleave with appends: the turn waits for the disk."""
         commit = Commit(actor, actor.sequence + 1, [], self.new_ticket(), kind)
-        self._open_writer().submit(commit)
+        self.open_writer().submit(commit)
         actor.accept(commit)
         with anyio.CancelScope(shield=True):
             await commit.ticket

@@ -22,6 +22,7 @@ from eventspine.api.refusals import AddressNotFound
 from eventspine.api.routes import RouteEndpoints
 from eventspine.api.service import SpineService
 from eventspine.api.site import SiteEndpoints
+from eventspine.api.stores.tabular import TableEndpoints
 from eventspine.api.streams import StreamEndpoints
 
 
@@ -32,6 +33,7 @@ def create_app(spine: SpineService, *, log_requests: bool = False) -> Front:
     every = EveryAnswer(Cors(settings.http.cors_origins), log_requests=log_requests)
     lane = AppendLane(spine, every, KnownHeads(contexts, every))
     router.routes += _stream_routes(StreamEndpoints(spine, contexts))
+    router.routes += TableEndpoints(spine, contexts).routes()
     router.routes += _route_routes(RouteEndpoints(spine))
     router.routes += _health_routes(HealthEndpoints(spine, Metrics(spine, every.counts)))
     router.routes += _site_routes(SiteEndpoints(demo=settings.http.demo), OpenApiEndpoint(spine))

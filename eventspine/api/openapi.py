@@ -12,7 +12,8 @@ from starlette.types import ASGIApp
 from eventspine.api.answer import JSON, Answer
 from eventspine.api.call import Call
 from eventspine.api.catalogue import Row, catalogue
-from eventspine.api.operations import CONTEXT, EVENT_EXAMPLE, EVERYWHERE, OPERATIONS, Operation
+from eventspine.api.operation import CONTEXT, EVERYWHERE, Described, Operation
+from eventspine.api.operations import EVENT_EXAMPLE, OPERATIONS
 from eventspine.api.parameters import (
     context_headers,
     context_query,
@@ -73,12 +74,14 @@ def _operation(operation: Operation, rows: dict[str, Row], limits: Limits) -> di
     }
     if operation.description:
         described["description"] = operation.description
-    if operation.body:
+    if operation.body != "":
         described["requestBody"] = _body(operation.body)
     return described
 
 
-def _body(kind: str) -> dict[str, Any]:
+def _body(kind: str | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(kind, dict):
+        return {"required": True, "content": {"application/json": {"schema": kind}}}
     if kind != "events":
         name = "RouteSpec" if kind == "route" else "RouteChange"
         return {"required": True, "content": {"application/json": {"schema": _ref(name)}}}
@@ -134,7 +137,10 @@ def _problems(status: int, rows: list[Row]) -> dict[str, Any]:
     return answer
 
 
-def _answer(kind: str) -> dict[str, Any]:
+def _answer(kind: str | Described) -> dict[str, Any]:
+    if isinstance(kind, Described):
+        headers = {name: _header(text) for name, text in kind.headers.items()}
+        return _described(kind.description, "application/json", kind.schema, headers)
     position = {
         "ETag": _header("The head in quotes, for If-Match of the next append"),
         "X-Stream-Head": _header("Cursor of the last event"),

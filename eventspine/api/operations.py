@@ -6,40 +6,10 @@ also answer `EVERYWHERE`, and every one that has a context `CONTEXT`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
-EVERYWHERE = ("invalid_request",)
-CONTEXT = ("invalid_id", "context_missing", "context_conflict", "no_route_configured")
-OWNER = (
-    "scope_mismatch",
-    "unsupported_backend",
-    "backend_refused_in_mode",
-    "store_unavailable",
-    "store_corrupt",
-    "overloaded",
-    "deadline_exceeded",
-    "quarantined",
-    "draining",
-)
-WRITING = ("outcome_unknown", "store_full", "stream_closed")
-BODY = ("invalid_json", "too_large", "unsupported_media_type", "request_timeout")
-
-
-@dataclass(frozen=True)
-class Operation:
-    method: str
-    path: str
-    name: str
-    tag: str
-    summary: str
-    description: str = ""
-    parameters: tuple[str, ...] = ()
-    context: str = ""  # "headers", or "query" for addresses that browsers' EventSource opens
-    body: str = ""
-    answers: dict[int, str] = field(default_factory=dict)
-    errors: tuple[str, ...] = ()
-
+from eventspine.api.operation import BODY, OWNER, WRITING, Operation
+from eventspine.api.stores import tabular
 
 _APPEND = Operation(
     "post",
@@ -296,6 +266,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "get", "/metrics", "metrics", "operation", "Prometheus metrics", answers={200: "metrics"}
     ),
+    *tabular.OPERATIONS,
 )
 
 EVENT_EXAMPLE: dict[str, Any] = {

@@ -30,6 +30,27 @@ _KEY_TEXT = {
     "project_id": "Project.",
     "mode": "Mode.",
     "stream_id": "The stream; a / inside it is written %2F.",
+    "table_name": "The table; a / inside it is written %2F.",
+    "key": "The key; a / inside it is written %2F.",
+}
+
+
+_PLAIN: dict[str, tuple[str, str, str, dict[str, Any]]] = {
+    "?prefix": ("query", "prefix", "Only keys that begin so.", {"type": "string"}),
+    "?row_after": ("query", "after", "Only keys behind this one.", {"type": "string"}),
+    "ttl_s": (
+        "query",
+        "ttl_s",
+        "Seconds until it expires.",
+        {"type": "number", "exclusiveMinimum": 0},
+    ),
+    "If-Match-Version": (
+        "header",
+        "If-Match",
+        "The ETag of the row; only that version is changed.",
+        {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
+    ),
+    "If-None-Match": ("header", "If-None-Match", "`*`: only if there is none.", {"const": "*"}),
 }
 
 
@@ -78,6 +99,9 @@ def context_query() -> list[dict[str, Any]]:
 
 def parameter(name: str, limits: Limits) -> dict[str, Any]:
     """One parameter by name; `?name` is an optional part of a route's key, `!name` a needed one."""
+    if name in _PLAIN:
+        where, shown_name, text, schema = _PLAIN[name]
+        return _named(where, shown_name, text, schema)
     if name[0] in "?!":
         key = name[1:]
         return _named("query", key, _KEY_TEXT[key], _key_schema(key), required=name[0] == "!")

@@ -33,6 +33,7 @@ STATUS: dict[type[errors.EventspineError], int] = {
     errors.PreconditionFailed: 412,
     errors.StreamClosed: 409,
     errors.StreamNotFound: 404,
+    errors.RowNotFound: 404,
     errors.TooLarge: 413,
     errors.RouteNotFound: 404,
     errors.RouteConflict: 409,

@@ -15,6 +15,7 @@ from eventspine.cli.list_events import list_events
 from eventspine.cli.replay import replay
 from eventspine.cli.routes import routes
 from eventspine.cli.serve import serve
+from eventspine.cli.tables import tables
 from eventspine.cli.tail import tail
 
 
@@ -39,7 +40,7 @@ def cli() -> None:
     """
 
 
-for command in (init, serve, append, list_events, tail, routes, doctor, replay):
+for command in (init, serve, append, list_events, tail, tables, routes, doctor, replay):
     cli.add_command(command)
 
 

@@ -111,11 +111,11 @@ class EventConflict(CallerError):
 
 
 class PreconditionFailed(CallerError):
-    """Fields: `expected`, `current` (cursors)."""
+    """Fields: `expected`, `current` (cursors of a stream, versions of a row)."""
 
     code = "precondition_failed"
-    title = "The stream is not at the expected position"
-    remedy = "Read up to `current`, decide again, and append with `current` as the expectation."
+    title = "It is not at the expected position or version"
+    remedy = "Read up to `current`, decide again, and write with `current` as the expectation."
 
 
 class StreamClosed(CallerError):
@@ -130,6 +130,12 @@ class StreamNotFound(CallerError):
     code = "stream_not_found"
     title = "Nothing was ever written to this stream"
     remedy = "Check the stream id, tenant, env, project and surface."
+
+
+class RowNotFound(CallerError):
+    code = "row_not_found"
+    title = "The table has no such row"
+    remedy = "Check the table and the key, and tenant, env, project and surface; rows may expire."
 
 
 class TooLarge(CallerError):

@@ -45,6 +45,11 @@ class Limits(BaseModel):
     )
     multiplex_streams_max: int = Field(16, ge=1, le=16, description="Streams on one connection.")
 
+    # journals of the other kinds of store
+    compaction_bytes_max: int = Field(
+        8 * 1024 * 1024, ge=0, description="A journal with more that counts is not written anew."
+    )
+
     # actors
     cells_max: int = Field(1_000_000, ge=1, description="Active actors before the oldest rest.")
     cell_idle_s_max: float = Field(300.0, gt=0, description="An actor unused so long rests.")

@@ -44,7 +44,7 @@ class StorageSettings(BaseModel):
     log_segment_bytes: int = Field(64 * 1024 * 1024, ge=64 * 1024, description="One log segment.")
     log_segments_max: int = Field(8, ge=2, description="Segments before a checkpoint is forced.")
     unflushed_bytes_max: int = Field(
-        64 * 1024 * 1024, ge=0, description="In memory and not in files before a flush is hurried."
+        32 * 1024 * 1024, ge=0, description="In memory and not in files before a flush is hurried."
     )
     flush_interval_s: float = Field(0.75, gt=0, le=1.0, description="Log to events.jsonl.")
     sync_files_max: int = Field(

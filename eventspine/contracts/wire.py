@@ -64,6 +64,15 @@ class StoredLine(Struct):
     payload: Raw
 
 
+class PlacedLine(Struct):
+    """What every line of a stream or a journal says of its place: whose it is, and which one."""
+
+    sequence: int
+    cursor: str
+    stream_id: str
+    routing: dict[str, str]
+
+
 class _StoredId(Struct):
     event_id: str
 
@@ -71,6 +80,7 @@ class _StoredId(Struct):
 _one = msgspec.json.Decoder(Draft)
 _many = msgspec.json.Decoder(list[Draft])
 _stored = msgspec.json.Decoder(StoredLine)
+_placed = msgspec.json.Decoder(PlacedLine)
 _stored_id = msgspec.json.Decoder(_StoredId)
 decode_one, decode_many = _one.decode, _many.decode
 encode_json = msgspec.json.encode
@@ -253,6 +263,11 @@ def json_inside(text: str) -> bytes:
 
 def parse_line(line: bytes) -> StoredLine:
     return _stored.decode(line)
+
+
+def place_of_line(line: bytes) -> PlacedLine:
+    """The place of a stored line of any kind. Raises msgspec.DecodeError."""
+    return _placed.decode(line)
 
 
 def event_id_of(line: bytes) -> str:

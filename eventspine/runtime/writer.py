@@ -134,6 +134,15 @@ class Writer(Generic[I]):
         if len(self._outbox) == 1:
             self._soon(self._hand_over)
 
+    def submit_together(self, items: Sequence[I]) -> bool:
+        """Queue items that go into one batch, or none of them: False when there is no room now."""
+        size = sum([item.size for item in items])
+        if not self._open or self._bytes_waiting + size > self._bytes_waiting_max:
+            return False
+        for item in items:  # of one pass of the loop, which stays together
+            self.submit(item)
+        return True
+
     def _hand_over(self) -> None:
         outbox, self._outbox = self._outbox, []
         if outbox:

@@ -18,9 +18,11 @@ from eventspine.contracts.settings import Settings
 from eventspine.runtime.tree import SupervisorTree
 from eventspine.services.appending import Appending
 from eventspine.services.bindings import Bindings
+from eventspine.services.journals import Journals
 from eventspine.services.reading import Reading
 from eventspine.services.routes import RouteService
 from eventspine.services.statistics import SpineStatistics
+from eventspine.services.tabular import TabularStoreService
 
 
 class Spine(Appending, Reading):
@@ -38,12 +40,19 @@ class Spine(Appending, Reading):
         Appending.__init__(self, bindings, settings.limits)
         Reading.__init__(self, bindings, settings.limits)
         self.settings = settings
+        self._journals = Journals(routes, actors)
         self.known_bindings = bindings.known if settings.native else None
         self.routes = routes
         self._hosts = hosts
         self._tree = tree
         self.announce: Callable[[str | None], None] = lambda url: None
         self._draining = False
+
+    # --- other kinds of store ---
+
+    def tables(self, context: RequestContext) -> TabularStoreService:
+        """The tables of the context's scope (KIND-03)."""
+        return TabularStoreService(context, self._journals, self.settings.limits)
 
     # --- end ---
 

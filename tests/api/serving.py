@@ -18,7 +18,7 @@ import uvloop
 from eventspine.api.app import create_app
 from eventspine.api.append_lane import AppendLane
 from eventspine.api.server import serve
-from eventspine.bootstrap import open_spine
+from eventspine.bootstrap import KINDS, open_spine
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.route import ResourceKind, RouteSpec
 from eventspine.contracts.settings import HttpSettings, LabSettings, Settings
@@ -128,7 +128,8 @@ class Served:
         self.loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         async with open_spine(self._root, settings=self._settings) as spine:
             for lab in [self._settings.lab or LAB]:
-                await spine.routes.create(memory_route(**lab.model_dump()))
+                for kind in KINDS:
+                    await spine.routes.create(memory_route(kind, **lab.model_dump()))
             self.spine = spine
             app = create_app(spine, log_requests=self._log_requests)
             self.lane = app.lane
@@ -155,8 +156,8 @@ async def _limited(work: Any) -> None:
 Serve = Callable[..., Served]
 
 
-def memory_route(**scope: Any) -> RouteSpec:
-    return RouteSpec(resource_kind=ResourceKind.EVENT_STREAM, backend_type="memory", **scope)
+def memory_route(kind: ResourceKind = ResourceKind.EVENT_STREAM, **scope: Any) -> RouteSpec:
+    return RouteSpec(resource_kind=kind, backend_type="memory", **scope)
 
 
 def readers(spine: Spine) -> int:

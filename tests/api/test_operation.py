@@ -54,7 +54,7 @@ def test_the_supervisor_tree_names_every_service(client: httpx.Client) -> None:
     backend = next(child for child in tree["children"] if child["name"] == "backend memory:default")
     assert backend["state"] == "running"
     services = [child["name"] for child in backend["below"]["children"]]
-    assert services == ["store", "passivation", "heartbeats"]
+    assert services == ["store", "passivation", "journals", "heartbeats"]
     assert tree["budget_left"] == tree["intensity"]
 
 

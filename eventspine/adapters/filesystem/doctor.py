@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,13 +19,21 @@ from eventspine.adapters.filesystem.put_back import put_back
 from eventspine.adapters.filesystem.quarantine import Quarantine, Refused
 from eventspine.adapters.filesystem.runs import ENTRY_BYTES, HEAD_BYTES
 from eventspine.adapters.filesystem.stream_files import StreamFiles
-from eventspine.adapters.filesystem.stream_folders import EVENTS_FILE, INDEX_FILE
+from eventspine.adapters.filesystem.stream_folders import (
+    EVENTS_FILE,
+    INDEX_FILE,
+    INDEX_SUFFIX,
+    LINES_SUFFIX,
+    STREAMS,
+)
 from eventspine.contracts.errors import StoreCorrupt
+from eventspine.contracts.route import ResourceKind
 from eventspine.contracts.settings import StorageSettings
 from eventspine.contracts.threads import THREADS, Threads
-from eventspine.contracts.wire import parse_line
+from eventspine.contracts.wire import parse_line, place_of_line
 
 log = logging.getLogger(__name__)
+SCOPE_FOLDERS = 3  # tenant, env, surface
 Verdict = Literal["ok", "mended", "damaged"]
 
 
@@ -96,15 +104,40 @@ def _look_at(
     return Finding("damaged", one.key, f"{wanted} {quarantine.folder}")
 
 
-def stream_keys(root: Path, disk: Disk, below: str = "event_stream") -> Iterator[str]:
-    """The keys of all streams below a root, in order."""
+def stream_keys(root: Path, disk: Disk) -> Iterator[str]:
+    """The keys of all streams and journals below a root, in order."""
+    kinds = {kind.value for kind in ResourceKind}
+    for kind in sorted(kinds & set(disk.names(root))):
+        if f"{kind}/".startswith(STREAMS):
+            yield from _folder_keys(root, disk, kind)
+        else:
+            yield from _journal_keys(root, disk, kind, SCOPE_FOLDERS)
+
+
+def _folder_keys(root: Path, disk: Disk, below: str) -> Iterator[str]:
     if not disk.is_directory(root / below):
         return
     names = disk.names(root / below)
     if EVENTS_FILE in names or INDEX_FILE in names:
         yield below
     for name in names:
-        yield from stream_keys(root, disk, f"{below}/{name}")
+        yield from _folder_keys(root, disk, f"{below}/{name}")
+
+
+def _journal_keys(root: Path, disk: Disk, below: str, folders: int) -> Iterator[str]:
+    if not disk.is_directory(root / below):
+        return
+    if folders:
+        for name in disk.names(root / below):
+            yield from _journal_keys(root, disk, f"{below}/{name}", folders - 1)
+        return
+    found = {
+        name.removesuffix(suffix)
+        for name in disk.names(root / below)
+        for suffix in (LINES_SUFFIX, INDEX_SUFFIX)
+        if name.endswith(suffix)
+    }
+    yield from (f"{below}/{name}" for name in sorted(found))
 
 
 def _examine_stream(
@@ -129,9 +162,8 @@ def _put_back(files: StreamFiles, quarantine: Quarantine, one: Refused) -> None:
 
 
 def _verify(files: StreamFiles, key: str) -> tuple[Finding, int]:
-    folder = files.folder(key)
-    events = files.disk.read_file(folder / EVENTS_FILE)
-    index = files.disk.read_file(folder / INDEX_FILE)
+    events = files.disk.read_file(files.events_path(key))
+    index = files.disk.read_file(files.index_path(key))
     if events is None and index is None:
         return Finding("ok", key, "no files"), 0
     events = events or b""
@@ -141,11 +173,12 @@ def _verify(files: StreamFiles, key: str) -> tuple[Finding, int]:
             return Finding("damaged", key, "no index, and the events are not whole"), 0
         write_index(files, key, rebuilt)
         return Finding("mended", key, "the missing index was made anew"), rebuilt.runs[-1].last
-    wrong, count = _first_wrong(index, events)
+    parse = parse_line if key.startswith(STREAMS) else place_of_line
+    wrong, count = _first_wrong(index, events, parse)
     return Finding("damaged" if wrong else "ok", key, wrong or f"{count} events"), count
 
 
-def _first_wrong(index: bytes, events: bytes) -> tuple[str, int]:
+def _first_wrong(index: bytes, events: bytes, parse: Callable[[bytes], Any]) -> tuple[str, int]:
     """What is wrong first, or nothing; and how many events are right before it."""
     head = runs.decode_head(index)
     if head is None or len(index) % ENTRY_BYTES:
@@ -161,7 +194,7 @@ def _first_wrong(index: bytes, events: bytes) -> tuple[str, int]:
             chain = sha256(chain + data).digest()
         if run.chain != chain:
             return f"the hash chain breaks at event {run.first}", last
-        wrong = _wrong_line(data, run.first)
+        wrong = _wrong_line(data, run.first, parse)
         if wrong:
             return wrong, last
         last, end, closed = run.last, run.end, bool(run.flags & runs.CLOSED)
@@ -172,10 +205,10 @@ def _first_wrong(index: bytes, events: bytes) -> tuple[str, int]:
     return "", last
 
 
-def _wrong_line(data: bytes, first: int) -> str:
+def _wrong_line(data: bytes, first: int, parse: Callable[[bytes], Any]) -> str:
     for sequence, line in enumerate(data.split(b"\n")[:-1], first):
         try:
-            if parse_line(line).sequence != sequence:
+            if parse(line).sequence != sequence:
                 return f"event {sequence} says another sequence"
         except (msgspec.DecodeError, UnicodeDecodeError):
             return f"event {sequence} is not an event"

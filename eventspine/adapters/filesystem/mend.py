@@ -9,6 +9,7 @@ A stream the log does not name was complete at the checkpoint, and its index vou
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -18,9 +19,8 @@ from eventspine.adapters.filesystem.backlog import Unflushed
 from eventspine.adapters.filesystem.quarantine import Quarantine
 from eventspine.adapters.filesystem.runs import ENTRY_BYTES, HEAD_BYTES, IndexHead, Run
 from eventspine.adapters.filesystem.stream_files import FileState, StreamFiles
-from eventspine.adapters.filesystem.stream_folders import EVENTS_FILE, INDEX_FILE
 from eventspine.contracts.cursor import Cursor
-from eventspine.contracts.wire import parse_line
+from eventspine.contracts.wire import place_of_line
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def mend_tail(files: StreamFiles, quarantine: Quarantine, key: str, part: Unflus
     Raises:
         StoreCorrupt: events that were durable before the log began are not there.
     """
-    disk, path = files.disk, files.folder(key) / INDEX_FILE
+    disk, path = files.disk, files.index_path(key)
     data = disk.read_file(path)
     head = runs.decode_head(data) if data is not None else None
     if head is not None and part.wipe and head.epoch < part.epoch:
@@ -49,7 +49,7 @@ def mend_tail(files: StreamFiles, quarantine: Quarantine, key: str, part: Unflus
     kept = HEAD_BYTES + state.entries * ENTRY_BYTES
     cut = data is not None and head is not None and kept < len(data)
     if cut:
-        _truncate(files, key, INDEX_FILE, kept)
+        _truncate(files, files.index_path(key), kept)
         log.warning("%s: %d index entries were never durable", key, entries - state.entries)
     cut = _cut_events(files, quarantine, key, part, state) or cut
     if state.last + 1 < part.first:
@@ -75,7 +75,7 @@ def _good_part(
             raise files.corrupt(key, f"index entry {start - 1} is damaged")
         state.take(before)
         state.entries = start
-    fd = files.disk.open(files.folder(key) / EVENTS_FILE, create=True)
+    fd = files.disk.open(files.events_path(key), create=True)
     try:
         for at in range(start, entries):
             run = runs.decode_run(data[(at + 1) * ENTRY_BYTES : (at + 2) * ENTRY_BYTES])
@@ -98,7 +98,7 @@ def _write_index_again(files: StreamFiles, key: str, data: bytes, start: int) ->
     Like the runs they name: a sync that failed has marked pages clean that are on no disk, and the
     next one would not write them.
     """
-    fd = files.disk.open(files.folder(key) / INDEX_FILE)
+    fd = files.disk.open(files.index_path(key))
     try:
         files.disk.write(fd, data[:HEAD_BYTES], 0)
         at = HEAD_BYTES + start * ENTRY_BYTES
@@ -122,7 +122,7 @@ def _cut_events(
     files: StreamFiles, quarantine: Quarantine, key: str, part: Unflushed, state: FileState
 ) -> bool:
     """Cut events.jsonl where the index ends. Bytes the log does not explain are kept aside."""
-    path = files.folder(key) / EVENTS_FILE
+    path = files.events_path(key)
     extra = files.events_size(key) - state.end
     if extra <= 0:
         return False
@@ -134,7 +134,7 @@ def _cut_events(
     expected = b"\n".join(part.lines[max(state.last + 1 - part.first, 0) :]) + b"\n"
     if not expected.startswith(bytes_behind.rstrip(b"\0")):
         quarantine.keep(path, bytes_behind)
-    _truncate(files, key, EVENTS_FILE, state.end)
+    _truncate(files, path, state.end)
     return True
 
 
@@ -143,9 +143,9 @@ def _write_sizes_again(files: StreamFiles, key: str) -> None:
 
     The sync that failed may have been that of a cut, and then the disk has a longer file still.
     """
-    for name in (EVENTS_FILE, INDEX_FILE):
+    for path in (files.events_path(key), files.index_path(key)):
         try:
-            fd = files.disk.open(files.folder(key) / name)
+            fd = files.disk.open(path)
         except FileNotFoundError:
             continue
         try:
@@ -156,8 +156,8 @@ def _write_sizes_again(files: StreamFiles, key: str) -> None:
             files.disk.close(fd)
 
 
-def _truncate(files: StreamFiles, key: str, name: str, size: int) -> None:
-    fd = files.disk.open(files.folder(key) / name)
+def _truncate(files: StreamFiles, path: Path, size: int) -> None:
+    fd = files.disk.open(path)
     try:
         files.disk.truncate(fd, size)
     finally:
@@ -181,7 +181,7 @@ def index_of(events: bytes, before: int | None = None) -> Rebuilt | None:
     epoch, mode = 0, None
     for line in events.split(b"\n"):
         try:
-            parts = parse_line(line)
+            parts = place_of_line(line)
         except (msgspec.DecodeError, UnicodeDecodeError):
             break
         if parts.sequence != len(lines) + 1 or parts.sequence == before:
@@ -197,15 +197,15 @@ def index_of(events: bytes, before: int | None = None) -> Rebuilt | None:
 def write_index(files: StreamFiles, key: str, rebuilt: Rebuilt) -> None:
     """Put an index in place, durably, at once."""
     data = runs.encode_head(rebuilt.head) + b"".join(map(runs.encode_run, rebuilt.runs))
-    files.disk.replace_file(files.folder(key) / INDEX_FILE, data)
+    files.disk.replace_file(files.index_path(key), data)
 
 
 def _rebuild(files: StreamFiles, key: str, part: Unflushed) -> bool:
-    events = files.disk.read_file(files.folder(key) / EVENTS_FILE) or b""
+    events = files.disk.read_file(files.events_path(key)) or b""
     rebuilt = index_of(events, before=part.first)
     if rebuilt is None or rebuilt.runs[-1].last + 1 < part.first:
         raise files.corrupt(key, f"events before {part.first} are lost, and so is the index")
     write_index(files, key, rebuilt)
-    _truncate(files, key, EVENTS_FILE, rebuilt.runs[-1].end)
+    _truncate(files, files.events_path(key), rebuilt.runs[-1].end)
     log.warning("%s: the index was rebuilt from %d events", key, rebuilt.runs[-1].last)
     return True

@@ -17,7 +17,7 @@ from eventspine.adapters.filesystem.quarantine import Quarantine, Refused
 from eventspine.adapters.filesystem.stream_files import StreamFiles
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.stores import StreamCommit
-from eventspine.contracts.wire import parse_line
+from eventspine.contracts.wire import place_of_line
 
 
 def put_back(files: StreamFiles, quarantine: Quarantine, one: Refused) -> None:
@@ -42,7 +42,7 @@ def _lines_of(one: Refused, quarantine: Quarantine) -> dict[int, bytes]:
     for name in one.kept:
         for line in quarantine.kept(name).splitlines():
             try:
-                said = parse_line(line)
+                said = place_of_line(line)
                 epoch = Cursor.parse(said.cursor).epoch
             except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
                 continue  # somebody has edited the file, or it has rotted

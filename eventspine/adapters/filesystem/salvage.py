@@ -26,7 +26,7 @@ from eventspine.adapters.filesystem.record import RECORD_HEAD_BYTES, RecordHead
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.ids import path_segment
 from eventspine.contracts.stores import CommitKind, StreamCommit
-from eventspine.contracts.wire import parse_line
+from eventspine.contracts.wire import place_of_line
 
 T = TypeVar("T")
 FLIPPED_BYTES_MAX = 16 * 1024  # a second of hashing; the cost grows with the square
@@ -152,7 +152,7 @@ def is_consistent(commit: StreamCommit) -> bool:
         return False
     for sequence, line in enumerate(commit.lines, commit.first_sequence):
         try:
-            said = parse_line(line)
+            said = place_of_line(line)
             named = [said.routing["tenant_id"], said.routing["env"], said.stream_id]
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
             return False

@@ -1,4 +1,4 @@
-"""The files of streams: `{root}/{key}/events.jsonl`, and `events.idx` beside it.
+"""The files of streams: `{root}/{key}/events.jsonl`, and `events.idx` beside it; or a journal's.
 
 Job: append stretches of lines, in bulk; say where a stream stands; make files durable.
 Rules: data is written before the index entry that names it, so what the index says is there. An
@@ -19,8 +19,7 @@ from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.open_streams import OpenStream
 from eventspine.adapters.filesystem.runs import ENTRY_BYTES, HEAD_BYTES, IndexHead, Run
 from eventspine.adapters.filesystem.stream_folders import (
-    EVENTS_FILE,
-    INDEX_FILE,
+    STREAMS,
     FoldersFailed,
     StreamFolders,
 )
@@ -75,9 +74,8 @@ class StreamFiles(StreamFolders):
             StoreCorrupt: the files do not agree with each other.
         """
         self.check(key)
-        folder = self.folder(key)
         try:
-            index = self.disk.open_read(folder / INDEX_FILE)
+            index = self.disk.open_read(self.index_path(key))
         except FileNotFoundError:
             if self.events_size(key):  # taken for a new stream, it would be written over
                 raise self.corrupt(key, "the index is missing") from None
@@ -108,7 +106,7 @@ class StreamFiles(StreamFolders):
 
     def events_size(self, key: str) -> int:
         try:
-            fd = self.disk.open_read(self.folder(key) / EVENTS_FILE)
+            fd = self.disk.open_read(self.events_path(key))
         except FileNotFoundError:
             return 0
         try:
@@ -145,6 +143,7 @@ class StreamFiles(StreamFolders):
             if part.first == 1
             and part.mode is not None
             and not (part.wipe or part.closed)
+            and key.startswith(STREAMS)
             and key not in self._states
             and key not in self._unfinished
             and key not in self.damaged
@@ -152,9 +151,9 @@ class StreamFiles(StreamFolders):
         made = self.disk.begin_all(
             [
                 (
-                    folder := self.folder(key),
-                    folder / EVENTS_FILE,
-                    folder / INDEX_FILE,
+                    self.folder(key),
+                    self.events_path(key),
+                    self.index_path(key),
                     runs.encode_head(IndexHead(part.epoch, part.mode)),
                 )
                 for key, part in new
@@ -252,10 +251,9 @@ class StreamFiles(StreamFolders):
             self.write_head(key, IndexHead(state.epoch, state.mode, closed=True))
 
     def _open_to_write(self, key: str) -> OpenStream:
-        folder = self.folder(key)
-        events = self.disk.open(folder / EVENTS_FILE, create=True)
+        events = self.disk.open(self.events_path(key), create=True)
         try:
-            return OpenStream(events, self.disk.open(folder / INDEX_FILE))
+            return OpenStream(events, self.disk.open(self.index_path(key)))
         except OSError:
             self.disk.close(events)
             raise
@@ -273,12 +271,12 @@ class StreamFiles(StreamFolders):
         try:
             self.write_head(key, IndexHead(state.epoch, state.mode))
         except OSError:
-            if self.disk.exists(self.folder(key) / INDEX_FILE):
-                self.disk.unlink(self.folder(key) / INDEX_FILE)
+            if self.disk.exists(self.index_path(key)):
+                self.disk.unlink(self.index_path(key))
             raise
 
     def write_head(self, key: str, head: IndexHead) -> None:
-        self._write_at(self.folder(key) / INDEX_FILE, runs.encode_head(head), 0)
+        self._write_at(self.index_path(key), runs.encode_head(head), 0)
         self._unsynced[key] = True
 
     def _make(self, key: str) -> None:
@@ -293,22 +291,27 @@ class StreamFiles(StreamFolders):
     def _wipe(self, key: str, epoch: int) -> None:
         """Delete the events of older epochs; leave an index head that remembers the epoch."""
         self._make(key)
-        folder = self.folder(key)
-        for name in self.disk.names(folder):
-            if name != INDEX_FILE:
-                self.disk.unlink(folder / name)
-        self.disk.replace_file(folder / INDEX_FILE, runs.encode_head(IndexHead(epoch, None)))
+        for path in self._wiped(key):
+            self.disk.unlink(path)
+        self.disk.replace_file(self.index_path(key), runs.encode_head(IndexHead(epoch, None)))
         self._states.pop(key, None)
         self._unfinished.pop(key, None)
         self.reader.open.forget(key)
         self._unsynced[key] = True
+
+    def _wiped(self, key: str) -> list[Path]:
+        """What goes when the events go: everything of the stream but its index."""
+        folder, index = self.folder(key), self.index_path(key)
+        if key.startswith(STREAMS):
+            return [folder / name for name in self.disk.names(folder) if name != index.name]
+        return [path for path in (self.events_path(key),) if self.disk.exists(path)]
 
     def _epoch(self, key: str) -> int:
         """The epoch that the index says, whatever else is wrong with the files; 0 for none."""
         state = self._states.get(key)
         if state is not None:
             return state.epoch
-        head = runs.decode_head(self.disk.read_file(self.folder(key) / INDEX_FILE) or b"")
+        head = runs.decode_head(self.disk.read_file(self.index_path(key)) or b"")
         return head.epoch if head is not None else 0
 
     def _known_state(self, key: str) -> FileState | None:
@@ -364,11 +367,10 @@ class StreamFiles(StreamFolders):
             self._sync_stream(key, self._unsynced.pop(key))
 
     def _sync_stream(self, key: str, renamed: bool) -> None:
-        folder = self.folder(key)
-        for name in (EVENTS_FILE, INDEX_FILE):
-            self._sync_file(folder / name)
+        for path in (self.events_path(key), self.index_path(key)):
+            self._sync_file(path)
         if renamed:
-            self.disk.sync_directory(folder)
+            self.disk.sync_directory(self.folder(key))
 
     def write_back(self, pause: Callable[[float], bool]) -> None:
         """Spread out what `sync` would have to wait for, where that is a lot: write_back.py."""

@@ -1,4 +1,8 @@
-"""Where the files of a stream are, and which streams are known to be damaged or to fail."""
+"""Where the files of a stream are, and which streams are known to be damaged or to fail.
+
+A stream of events has a folder: `{key}/events.jsonl` and `{key}/events.idx` (PATH-01). The journal
+of another kind of store lies beside its siblings: `{key}.jsonl` and `{key}.idx` (PATH-03, PATH-04).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from eventspine.contracts.errors import StoreCorrupt
 
 EVENTS_FILE = "events.jsonl"
 INDEX_FILE = "events.idx"
+LINES_SUFFIX, INDEX_SUFFIX = ".jsonl", ".idx"
+STREAMS = ("event_stream/", "event_spine/")
 FILE_FAILURES = frozenset([errno.EIO, errno.EUCLEAN, errno.EBADMSG])  # of one file: bad sectors
 
 
@@ -29,10 +35,19 @@ class StreamFolders:
         self.unreadable: dict[str, str] = {}
 
     def folder(self, key: str) -> Path:
-        return self.root / key
+        """The folder that holds a stream's files; a journal shares it with others."""
+        path = self.root / key
+        return path if key.startswith(STREAMS) else path.parent
 
     def events_path(self, key: str) -> Path:
-        return self.folder(key) / EVENTS_FILE
+        if key.startswith(STREAMS):
+            return self.root / key / EVENTS_FILE
+        return self.root / f"{key}{LINES_SUFFIX}"
+
+    def index_path(self, key: str) -> Path:
+        if key.startswith(STREAMS):
+            return self.root / key / INDEX_FILE
+        return self.root / f"{key}{INDEX_SUFFIX}"
 
     def corrupt(self, key: str, found: str) -> StoreCorrupt:
         return StoreCorrupt(f"{key}: {found}", path=str(self.events_path(key)), found=found)

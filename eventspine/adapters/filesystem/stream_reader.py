@@ -12,7 +12,7 @@ from eventspine.adapters.filesystem import runs
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.open_streams import OpenStream, OpenStreams
 from eventspine.adapters.filesystem.runs import ENTRY_BYTES, Run
-from eventspine.adapters.filesystem.stream_folders import EVENTS_FILE, INDEX_FILE, StreamFolders
+from eventspine.adapters.filesystem.stream_folders import StreamFolders
 from eventspine.contracts.lines import LineBlock, block_of, count_lines
 
 PAGE_ENTRIES = 64
@@ -48,13 +48,12 @@ class StreamReader:
 
     def _open_stream(self, key: str) -> OpenStream | None:
         self._folders.check(key)
-        folder = self._folders.folder(key)
         try:
-            events = self._disk.open(folder / EVENTS_FILE)
+            events = self._disk.open(self._folders.events_path(key))
         except FileNotFoundError:
             return None
         try:
-            index = self._disk.open(folder / INDEX_FILE)
+            index = self._disk.open(self._folders.index_path(key))
         except FileNotFoundError:
             self._disk.close(events)
             raise self._folders.corrupt(key, "the index is missing") from None

@@ -1,0 +1,91 @@
+"""Journals: the way from a request's scope to the journal it means, by way of the registry.
+
+A scope's route is resolved once and kept until the registry changes; after that it costs one look
+into a dictionary. Source: DESIGN decisions 8, 10 and 11.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple, TypeVar
+
+from eventspine.actors.host import StreamHost
+from eventspine.actors.journal import Origin
+from eventspine.actors.journal_host import JournalHost
+from eventspine.actors.route import RouteActors
+from eventspine.contracts.context import RequestContext, Scope
+from eventspine.contracts.ids import checked_id, path_segment
+from eventspine.contracts.journal import Decide, State
+from eventspine.contracts.route import ResourceKind, RouteKey
+from eventspine.contracts.wire import WallClock, encode_json
+from eventspine.services.routes import RouteService
+
+SCOPES_MAX = 100_000
+S = TypeVar("S", bound=State[Any])
+A = TypeVar("A")
+
+
+class _Bound(NamedTuple):
+    host: JournalHost[Any]
+    prefix: str
+    routing: bytes
+
+
+class Journals:
+    """The journals of all kinds, and the clock their records are dated by."""
+
+    def __init__(self, routes: RouteService, actors: RouteActors[StreamHost]) -> None:
+        self._routes = routes
+        self._actors = actors
+        self._known: dict[tuple[ResourceKind, Scope], _Bound] = {}
+        self._generation = 0
+        self._clock = WallClock(time.time)
+        routes.on_change(self._route_changed)
+
+    def now(self) -> str:
+        """The time of day, ISO 8601 in UTC with milliseconds."""
+        return self._clock.read().ts.decode()
+
+    def now_s(self) -> float:
+        return self._clock.read().unix_ms / 1000
+
+    async def ask(
+        self, kind: ResourceKind, name: str, context: RequestContext, decide: Decide[S, A]
+    ) -> A:
+        """Decide on the journal `name` of a scope. Raises what resolving and deciding raise.
+
+        Args:
+            name: the last part of its key; one that clients choose is theirs to have checked.
+        """
+        bound = self._known.get((kind, context.scope)) or await self._bind(kind, context.scope)
+        members = b'"stream_id":%b,"routing":%b' % (encode_json(name), bound.routing)
+        origin = Origin(bound.prefix + path_segment(name), context.mode, members)
+        return await bound.host.ask(origin, decide)
+
+    async def _bind(self, kind: ResourceKind, scope: Scope) -> _Bound:
+        generation = self._generation
+        self._routes.get_route(kind.value, scope.tenant_id, scope.env, scope.project_id, scope.mode)
+        key = RouteKey(kind.value, scope.tenant_id, scope.env, scope.project_id, scope.mode)
+        owner = await self._actors.resolve(key)
+        routing = {
+            "tenant_id": scope.tenant_id,
+            "env": scope.env,
+            "mode": scope.mode,
+            "project_id": scope.project_id,
+        }
+        host = owner.handle.journals[kind.value]
+        bound = _Bound(host, f"{kind.value}/{scope.path}/", encode_json(routing))
+        if len(self._known) >= SCOPES_MAX:
+            self._known.clear()
+        if generation == self._generation:  # else a route changed while this one was resolved
+            self._known[kind, scope] = bound
+        return bound
+
+    async def _route_changed(self, key: RouteKey) -> None:
+        self._generation += 1
+        self._known.clear()
+
+
+def named(value: str, what: str) -> str:
+    """A name that a client has chosen, if it can be one. Raises InvalidId."""
+    return checked_id(value, what)
