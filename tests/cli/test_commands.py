@@ -8,6 +8,7 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
+from eventspine.bootstrap import KINDS
 from eventspine.cli.main import cli
 
 
@@ -48,9 +49,11 @@ def test_init_writes_what_a_root_needs_and_overwrites_nothing(shell: Shell) -> N
     assert "set up already" in again.stderr
     assert shell("init", "--if-missing").exit_code == 0
     assert settings.read_text() == before
-    (route,) = map(orjson.loads, shell("routes", "list", "--json").stdout.splitlines())
-    assert (route["resource_kind"], route["backend_type"]) == ("event_stream", "filesystem")
-    assert (route["tenant_id"], route["env"], route["mode"]) == ("t_demo", "dev", "lab")
+    routes = [orjson.loads(line) for line in shell("routes", "list", "--json").stdout.splitlines()]
+    assert [route["resource_kind"] for route in routes] == sorted(kind.value for kind in KINDS)
+    for route in routes:
+        assert route["backend_type"] == "filesystem"
+        assert (route["tenant_id"], route["env"], route["mode"]) == ("t_demo", "dev", "lab")
 
 
 def test_init_print_writes_nothing(tmp_path: Path) -> None:

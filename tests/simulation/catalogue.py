@@ -257,7 +257,7 @@ OF_THIS_DESIGN = [
     bug(
         "cells_serve_on",
         "when the disk has failed, actors stay with what they remember",
-        (StreamHost, "serve", "self.directory.reset_all(self.outage)", "pass"),
+        (StreamHost, "serve", "self._forget(self.outage)", "pass"),
         profile="failing log",
     ),
     bug(
