@@ -27,13 +27,21 @@ printf '\n%s\n' "$summary"
 
 if [ $# -gt 0 ]; then
     pytest "$@" || failed="$failed tests"
-else # the simulation keeps one processor busy, and the rest mostly waits: side by side
+else # what computes keeps one processor busy, and the rest mostly waits: side by side
     log=$(mktemp)
-    pytest -p no:cacheprovider tests/simulation >"$log" 2>&1 &
-    simulation=$!
-    pytest --ignore=tests/simulation || failed="$failed tests"
-    wait "$simulation" || failed="$failed simulation"
-    printf '\ntests/simulation, which ran beside the others:\n'
+    set -- tests/simulation
+    for room in actors adapters conformance contracts native runtime stores; do
+        set -- "$@" "tests/$room"
+    done
+    pytest -p no:cacheprovider "$@" >"$log" 2>&1 &
+    computing=$!
+    for room; do
+        set -- "$@" "--ignore=$room"
+        shift
+    done
+    pytest "$@" || failed="$failed tests"
+    wait "$computing" || failed="$failed computing"
+    printf '\nwhat computes, which ran beside the others:\n'
     cat "$log"
     rm -f "$log"
 fi

@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
+from eventspine.adapters.filesystem.stream_folders import StreamFolders
 from eventspine.contracts.settings import StorageSettings
 from eventspine.contracts.stores import StreamCommit, StreamHead
 from eventspine.testing.simulated_disk import Crashed, SimulatedDisk
@@ -19,6 +20,7 @@ TINY = StorageSettings.model_construct(
     log_segment_bytes=1500, log_segments_max=1000, flush_interval_s=1.0, open_files_max=8
 )
 STREAMS = [f"event_stream/t/e/_/{name}" for name in "abc"]
+JOURNALS = ["tabular_store/t/e/_/a", "event_stream/t/e/_/b", "tabular_store/t/e/_/c"]
 
 
 @dataclass
@@ -36,12 +38,14 @@ class Stream:
 Model = dict[str, Stream]
 
 
-def applied(model: Model, step: tuple[str, ...]) -> tuple[Model, list[StreamCommit]]:
+def applied(
+    model: Model, step: tuple[str, ...], streams: list[str] = STREAMS
+) -> tuple[Model, list[StreamCommit]]:
     """The model after a commit step, and the batch: `append a3 b1 close-c delete-a` and so on."""
     model, batch = deepcopy(model), []
     for word in step:
         verb, name = (word[:-1], word[-1]) if word[:-1] in ("close-", "delete-") else ("", word[0])
-        key = next(key for key in STREAMS if key.endswith(name))
+        key = next(key for key in streams if key.endswith(name))
         stream = model.setdefault(key, Stream())
         if verb == "close-" and stream.lines and not stream.closed:
             batch.append(closing(key, len(stream.lines) + 1, epoch=stream.epoch))
@@ -60,7 +64,10 @@ def applied(model: Model, step: tuple[str, ...]) -> tuple[Model, list[StreamComm
 class Machine:
     """Runs steps; knows what is acknowledged and what is under way."""
 
-    def __init__(self, seed: int = 0, sync_files_max: int = 1000) -> None:
+    def __init__(
+        self, seed: int = 0, sync_files_max: int = 1000, streams: list[str] = STREAMS
+    ) -> None:
+        self.streams = streams
         self.settings = TINY.model_copy(update={"sync_files_max": sync_files_max})
         self.disk = SimulatedDisk(ROOT, seed)
         self.acked: Model = {}
@@ -95,7 +102,7 @@ class Machine:
 
     def commit(self, step: tuple[str, ...]) -> None:
         assert self.store is not None
-        model, batch = applied(self.acked, step)
+        model, batch = applied(self.acked, step, self.streams)
         if batch:
             self.maybe = model
             self.store.commit(batch)
@@ -113,9 +120,9 @@ class Machine:
     def reopen(self) -> None:
         """Open again, and find all that was acknowledged and all or nothing of the rest."""
         self.open()
-        found = {key: self.found(key) for key in STREAMS}
+        found = {key: self.found(key) for key in self.streams}
         may = [self.acked] if self.maybe is None else [self.acked, self.maybe]
-        wanted = [{key: model.get(key, Stream()) for key in STREAMS} for model in may]
+        wanted = [{key: model.get(key, Stream()) for key in self.streams} for model in may]
         assert found in wanted, (found, wanted)
         self.acked = may[wanted.index(found)]
         self.maybe = None
@@ -131,6 +138,6 @@ class Machine:
         """After a clean stop the files hold everything and the log nothing."""
         assert self.store is None
         for key, stream in self.acked.items():
-            data = self.disk.read_file(ROOT / key / "events.jsonl") or b""
+            data = self.disk.read_file(StreamFolders(ROOT).events_path(key)) or b""
             assert data == b"".join(line + b"\n" for line in stream.lines)
         assert not [path for path in self.disk.files() if path.suffix == ".log"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from eventspine.adapters.filesystem.record import heads_in
 from eventspine.testing.simulated_disk import SimulatedDisk
-from tests.adapters.filesystem.machine import Machine
+from tests.adapters.filesystem.machine import JOURNALS, STREAMS, Machine
 
 Crash = Literal["process", "power", "both"]
 AFTERWARDS: list[tuple[str, ...]] = [("a2", "b1", "c1"), ("flush",), ("c3", "a1"), ("close",)]
@@ -67,6 +67,29 @@ ROUND: list[tuple[str, ...]] = [  # the log goes round: a segment that was dropp
 ]
 
 
+ANEW: list[tuple[str, ...]] = [  # journals beside a stream, written anew in one commit of two parts
+    ("a3", "b2"),
+    ("c2",),
+    ("flush",),
+    ("a2",),
+    ("delete-a", "a2"),
+    ("a1", "b1"),
+    ("flush",),
+    ("checkpoint",),
+    ("c4",),
+    ("delete-c", "c1", "a1"),
+    ("delete-a", "a3"),
+    ("flush",),
+    ("c1",),
+    ("delete-c",),
+    ("checkpoint",),
+    ("close",),
+    ("a1", "c2"),
+    ("delete-a", "a1"),
+    ("flush",),
+]
+
+
 def survive(machine: Machine, kind: Crash) -> None:
     """Crash, recover, check, go on, stop cleanly, check the files."""
     machine.crash("power" if kind == "power" else "process")
@@ -102,7 +125,7 @@ def test_a_crash_at_a_disk_operation_loses_and_doubles_nothing(
 
 
 @pytest.mark.parametrize("kind", ["process", "power", "both"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_crash_at_any_operation_of_a_log_that_goes_round_loses_nothing(
     kind: Crash, seed: int
 ) -> None:
@@ -111,6 +134,20 @@ def test_a_crash_at_any_operation_of_a_log_that_goes_round_loses_nothing(
     over = [path for path in machine.disk.files() if is_written_over(machine.disk, path)]
     assert over, "no segment was written for the second time"
     crash_at(kind, range(1, machine.disk.operations + 1), seed, whole=True, script=ROUND)
+
+
+@pytest.mark.parametrize("kind", ["process", "power", "both"])
+@pytest.mark.parametrize("seed", [1])
+@WAYS
+def test_a_crash_while_journals_are_written_anew_loses_nothing(
+    kind: Crash, seed: int, whole: bool
+) -> None:
+    machine = Machine(0, 0 if whole else 1000, JOURNALS)
+    assert machine.run(ANEW)
+    names = {path.name for path in machine.disk.files()}
+    assert {"a.jsonl", "a.idx", "c.jsonl", "c.idx", "events.jsonl"} <= names
+    every = range(1, machine.disk.operations + 1)
+    crash_at(kind, every, seed, whole=whole, script=ANEW, streams=JOURNALS)
 
 
 def is_written_over(disk: SimulatedDisk, path: Path) -> bool:
@@ -137,9 +174,10 @@ def crash_at(
     *,
     whole: bool,
     script: list[tuple[str, ...]] = SCRIPT,
+    streams: list[str] = STREAMS,
 ) -> None:
     for n in operations:
-        machine = machine_of(1000 * seed + n, whole=whole)
+        machine = Machine(1000 * seed + n, 0 if whole else 1000, streams)
         machine.disk.crash_at = n
         assert not machine.run(script), n
         try:
