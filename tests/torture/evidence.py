@@ -26,6 +26,12 @@ LIFE = (
 
 KINDS: dict[str, Kind] = {
     "sigkill": Kind("SIGKILL", f"{LOAD}; the server is killed again and again.", "killed_again"),
+    "kinds": Kind(
+        "SIGKILL, every kind of store",
+        "Workers write 1, 2, 3 … to places of their own in every kind; the server is killed again "
+        "and again, and each place holds the last number acknowledged or the one under way.",
+        "loses_nothing_of_any_kind",
+    ),
     "sigstop": Kind("SIGSTOP", f"{LOAD}; the server stands still, and goes on.", "stands_still"),
     "sigterm": Kind("SIGTERM", f"{LOAD}; the server is asked to stop.", "graceful_stop"),
     "power-ext4": Kind(

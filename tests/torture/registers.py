@@ -1,0 +1,66 @@
+"""Every kind of store as a register: what was written last is what is read, whatever is killed.
+
+A worker writes 1, 2, 3 … to a place of its own and never begins a number before the one before it
+was acknowledged, unless the server went away. So what is there afterwards is the last number that
+was acknowledged, or the one that was under way: nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import httpx
+
+
+class Register(Protocol):
+    """One place of one worker in one kind of store."""
+
+    async def write(self, client: httpx.AsyncClient, number: int) -> httpx.Response: ...
+    async def read(self, client: httpx.AsyncClient) -> int: ...
+
+
+@dataclass
+class TableRow:
+    name: str
+
+    @property
+    def _address(self) -> str:
+        return f"/v1/tables/t{len(self.name) % 3}/rows/{self.name}"
+
+    async def write(self, client: httpx.AsyncClient, number: int) -> httpx.Response:
+        return await client.put(self._address, json={"n": number})
+
+    async def read(self, client: httpx.AsyncClient) -> int:
+        answer = await client.get(self._address)
+        if answer.status_code == 404:
+            return 0
+        answer.raise_for_status()
+        return int(answer.json()["data"]["n"])
+
+
+@dataclass
+class History:
+    """What one worker did. `acked` is in the store; `begun` may be."""
+
+    register: Register
+    acked: int = 0
+    begun: int = 0
+
+    async def work(self, client: httpx.AsyncClient) -> None:
+        """Write until the server goes away."""
+        while True:
+            self.begun = self.acked + 1
+            try:
+                answer = await self.register.write(client, self.begun)
+            except httpx.TransportError:
+                return
+            if answer.status_code in (429, 503):
+                return
+            assert answer.is_success, (answer.status_code, answer.text)
+            self.acked = self.begun
+
+    async def judge(self, client: httpx.AsyncClient, seed: int) -> None:
+        found = await self.register.read(client)
+        assert found in {self.acked, self.begun}, (self.register, found, self, f"seed {seed}")
+        self.acked = self.begun = found
