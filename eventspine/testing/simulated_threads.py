@@ -273,20 +273,23 @@ class SimulatedCondition:
     def __init__(self, threads: SimulatedThreads) -> None:
         self._threads = threads
         self._held = False
+        self._free = SimulatedEvent(threads)
         self._news = SimulatedEvent(threads)
 
     def __enter__(self) -> bool:
         while self._held:
-            self._next(None)
+            if self._free.is_set():
+                self._free = SimulatedEvent(self._threads)
+            self._free.wait()
         self._held = True
         return True
 
     def __exit__(self, *_: Any) -> None:
         self._held = False
-        self.notify_all()
+        self._free.set()  # and no news: two who wait would wake each other for ever
 
     def _next(self, timeout: float | None) -> None:
-        """Until somebody lets go of it or notifies."""
+        """Until somebody notifies."""
         if self._news.is_set():
             self._news = SimulatedEvent(self._threads)
         self._news.wait(timeout)

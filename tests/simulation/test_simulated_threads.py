@@ -127,3 +127,26 @@ def test_pauses_interleave_and_take_virtual_time_only() -> None:
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     assert sorted(order) == list("aaaabbbb")
     assert order not in (list("aaaabbbb"), list("bbbbaaaa"))
+
+
+def test_two_who_wait_for_a_condition_let_time_pass() -> None:
+    """Letting go of it is no news: they would wake each other for ever, and no time would pass."""
+
+    async def main() -> list[tuple[str, float]]:
+        ended: list[tuple[str, float]] = []
+        async with SimulatedThreads(random.Random(1)) as threads:
+            condition = threads.condition()
+
+            def wait(name: str, timeout_s: float) -> None:
+                with condition:
+                    assert not condition.wait_for(lambda: False, timeout_s)
+                ended.append((name, round(threads.now(), 3)))
+
+            threads.thread(lambda: wait("long", 30.0), "long").start()
+            threads.thread(lambda: wait("short", 0.01), "short").start()
+        return ended
+
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    ended = trio.run(main, clock=clock)
+    assert [name for name, _ in ended] == ["short", "long"]
+    assert 0.01 <= ended[0][1] < 30.0 <= ended[1][1] < 60.0
