@@ -13,6 +13,7 @@ from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.event import EventMetadata, EventRouting, NewEvent, StreamEvent
 from eventspine.contracts.settings import Settings
 from eventspine.contracts.version import VERSION
+from eventspine.services.current import current_registry, routing_registry
 from eventspine.services.spine import Spine
 
 __version__ = VERSION
@@ -30,7 +31,9 @@ __all__ = [
     "Spine",
     "StreamEvent",
     "TailSlice",
+    "current_registry",
     "init",
     "open",
     "open_blocking",
+    "routing_registry",
 ]

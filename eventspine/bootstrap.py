@@ -7,6 +7,7 @@
         journals                     so do those of the other kinds of store
         heartbeats                   quiet readers get a sign of life
       backend memory:default         …
+      memory sweep                   entries of the memory store expire, and it is told
 
 A backend is started when the first route leads to it. Stopping drains right to left: readers are
 told, accepted appends are committed, files are completed, the lock is released.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import resource
+import shutil
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import partial
@@ -30,15 +32,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from eventspine.actors.host import StreamHost
 from eventspine.actors.journal_host import JournalHost, passivate_idle
+from eventspine.actors.probe import probe, probe_store
 from eventspine.actors.route import RouteActors
 from eventspine.actors.states.all import JOURNALED
+from eventspine.adapters.filesystem.blobs import FilesystemBlobStore
 from eventspine.adapters.filesystem.disk import NO_SPACE, Disk
 from eventspine.adapters.filesystem.doctor import Finding, examine
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
 from eventspine.adapters.filesystem.lock import RootLock
 from eventspine.adapters.filesystem.registry import FilesystemRegistryStore
+from eventspine.adapters.filesystem.secret_file import SecretFile
+from eventspine.adapters.memory.blobs import MemoryBlobStore
 from eventspine.adapters.memory.event_stream import MemoryEventStreamStore
-from eventspine.contracts.backends import Backends
+from eventspine.contracts.backends import Backends, Probe
 from eventspine.contracts.errors import (
     BackendRefusedInMode,
     EventspineError,
@@ -62,12 +68,14 @@ from eventspine.contracts.stores import EventStreamStore
 from eventspine.contracts.threads import THREADS, Threads
 from eventspine.runtime.child import ChildSpec
 from eventspine.runtime.supervisor import Supervisor
+from eventspine.services.current import running
 from eventspine.services.routes import RouteService
 from eventspine.services.spine import Spine
 
 log = logging.getLogger(__name__)
 OUTAGE = (OSError, EventspineError)
 STORE_SHUTDOWN_S = 60.0
+SIGNING_KEY_FILE = "signing.key"
 
 
 class FilesystemConfig(BaseModel):
@@ -127,17 +135,56 @@ class StreamBackends(Backends[StreamHost]):
         self._config(resource_kind, backend_type, config)
 
     async def open(self, route: ResourceRoute) -> StreamHost:
-        config = self._config(route.resource_kind.value, route.backend_type, route.config)
-        make: Callable[[], EventStreamStore]
-        if isinstance(config, MemoryConfig):
-            name, make = f"memory:{config.name}", MemoryEventStreamStore
-        else:
-            assert isinstance(config, FilesystemConfig)
-            name, make = f"filesystem:{config.root}", partial(self._filesystem, config.root)
+        name, make, folder = self._named(route)
         async with self._opening:
             if name not in self._hosts:
-                self._hosts[name] = await self._start(name, make)
+                self._hosts[name] = await self._start(name, make, folder)
         return self._hosts[name]
+
+    async def probe(self, route: ResourceRoute) -> Probe:
+        """Through the open backend, or one opened for it and removed again if it was not there."""
+        steps: list[str] = []
+        try:
+            async with self._opening:
+                await self._probe(route, steps)
+        except (*OUTAGE, TimeoutError) as error:
+            return Probe(False, steps, f"{type(error).__name__}: {error}")
+        return Probe(True, steps)
+
+    async def _probe(self, route: ResourceRoute, steps: list[str]) -> None:
+        name, make, folder = self._named(route)
+        host = self._hosts.get(name)
+        if host is not None:
+            host.open_store()
+            steps.append("open")
+            await probe(host, route.mode, steps)
+            return
+        above = () if folder is None else (self._root / folder, *(self._root / folder).parents)
+        made = [path for path in above if not self._disk.exists(path)]
+        try:
+            store = await self._threads.run_sync(make)
+            steps.append("open")
+            try:
+                host = StreamHost(name, self._settings.limits, self._threads, native=False)
+                await probe_store(store, host, route.mode, steps)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._threads.run_sync(store.close)
+        finally:
+            if made:
+                with anyio.CancelScope(shield=True):
+                    await self._threads.run_sync(partial(shutil.rmtree, made[-1], True))
+
+    def _named(
+        self, route: ResourceRoute
+    ) -> tuple[str, Callable[[], EventStreamStore], str | None]:
+        """The name of a route's backend, how to open it, and the folder it lives in."""
+        config = self._config(route.resource_kind.value, route.backend_type, route.config)
+        if isinstance(config, MemoryConfig):
+            return f"memory:{config.name}", MemoryEventStreamStore, None
+        assert isinstance(config, FilesystemConfig)
+        make = partial(self._filesystem, config.root)
+        return f"filesystem:{config.root}", make, config.root
 
     @staticmethod
     def _config(resource_kind: str, backend_type: str, config: dict[str, Any]) -> BaseModel:
@@ -161,8 +208,15 @@ class StreamBackends(Backends[StreamHost]):
             path, affordable(self._settings), self._disk, threads=self._threads
         )
 
-    async def _start(self, name: str, make: Callable[[], EventStreamStore]) -> StreamHost:
+    async def _start(
+        self, name: str, make: Callable[[], EventStreamStore], folder: str | None
+    ) -> StreamHost:
         host = StreamHost(name, self._settings.limits, self._threads, native=self._settings.native)
+        host.blobs = (
+            MemoryBlobStore()
+            if folder is None
+            else FilesystemBlobStore(self._root / folder, self._disk, self._threads)
+        )
         journals = [JournalHost(host, kind.value, make) for kind, make in JOURNALED.items()]
         children = (
             ChildSpec(
@@ -239,7 +293,8 @@ async def open_spine(
     try:
         async with _running(path, settings, disk, threads) as spine:
             spine.announce = lock.announce
-            yield spine
+            with running(spine):
+                yield spine
     finally:
         lock.release()
 
@@ -255,11 +310,13 @@ async def _running(
     await routes.load()
     actors = RouteActors(routes.find, backends)
     spine = Spine(settings, routes, actors, hosts, supervisor.tree)
+    spine.signing_key = SecretFile(path / SIGNING_KEY_FILE, disk, threads).read
     failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
         try:
             await tasks.start(supervisor.run)
             await _open_all(routes, actors)
+            await supervisor.start_child(ChildSpec("memory sweep", spine.memory_expiry.run))
             yield spine
         except Exception as error:  # raised below, outside the group, which would wrap it
             failure = error
@@ -321,6 +378,9 @@ class _Checks(Backends[None]):
 
     async def open(self, route: ResourceRoute) -> None:
         raise NoRouteConfigured(route.resource_kind.value)
+
+    async def probe(self, route: ResourceRoute) -> Probe:
+        return Probe(False, [], "the root is not open")
 
 
 async def examine_root(root: str | Path, accept: Collection[str] = ()) -> list[Finding]:

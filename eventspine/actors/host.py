@@ -28,6 +28,7 @@ from eventspine.actors.lookup import known_events, needs_lookup
 from eventspine.actors.stream import Commit, StreamActor, check_mode
 from eventspine.actors.told import Done, Told
 from eventspine.contracts.answers import Appended, Head
+from eventspine.contracts.blobs import BlobStore
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import Draining, StoreUnavailable, StreamNotFound
 from eventspine.contracts.limits import Limits
@@ -74,6 +75,7 @@ class StreamHost:
         self.long_polls = 0
         self.catching_up = Permits(CATCHING_UP_AT_ONCE)
         self.outage = "not open yet"
+        self.blobs: BlobStore | None = None  # where this backend keeps bytes of objects
         self.journals: dict[str, Any] = {}  # a JournalHost for each journaled kind
         self.directory: Directory[StreamActor] = Directory(
             name,

@@ -1,19 +1,21 @@
-"""RouteActor: the owner of one route: its revision, and the handle of the backend it leads to.
+"""RouteActor: the owner of one row of the registry: its revision, and the handle of its backend.
 
-Key (kind, tenant, env, project, mode). A change of the registry makes it open the new backend and
-swap the handle between two turns; when that fails it keeps the last good one and says so.
-Source: DESIGN decision 11, CARD-04.
+Key: the row's (kind, tenant, env, project, mode), where tenant, env and project may be wild; every
+scope that a row serves is served by its one actor. A change of the registry makes it open the new
+backend and swap the handle between two turns (ACK); when that fails it keeps the last good one and
+says why (NACK), until the row is changed again. Source: DESIGN decision 11, CARD-04, Q10.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from eventspine.contracts.backends import Backends
 from eventspine.contracts.errors import NoRouteConfigured
 from eventspine.contracts.route import ResourceRoute, RouteKey
+from eventspine.contracts.route_change import RouteHealth
 from eventspine.runtime.directory import Directory
 from eventspine.runtime.limits import DirectoryLimits
 
@@ -23,22 +25,21 @@ _SEPARATOR = "\x1f"  # a control character, which no id may hold
 
 
 class RouteActor(Generic[H]):
-    """`stale` holds the reason when the registry's newest route could not be opened."""
+    """The handle in use, and the row that it was opened for."""
 
-    __slots__ = ("handle", "route", "stale")
+    __slots__ = ("handle", "route")
 
     def __init__(self, route: ResourceRoute, handle: H) -> None:
         self.route = route
         self.handle = handle
-        self.stale: str | None = None
 
 
 class RouteActors(Generic[H]):
     """The directory of RouteActors.
 
     Args:
-        find: the registry's route of a key, or None.
-        backends: opens what a route names.
+        find: the registry's row of exactly a key, or None.
+        backends: opens what a row names.
     """
 
     def __init__(
@@ -46,44 +47,78 @@ class RouteActors(Generic[H]):
     ) -> None:
         self._find = find
         self._backends = backends
+        self._failed: dict[RouteKey, str] = {}
         self.directory: Directory[RouteActor[H]] = Directory(
             "routes", self._activate, limits=DirectoryLimits(waiters_max=10_000, turn_wait_s=30.0)
         )
 
     async def resolve(self, key: RouteKey) -> RouteActor[H]:
-        """The active owner of a route.
+        """The active owner of a row, by the key of the row.
 
         Raises:
-            NoRouteConfigured: the registry has no such route (R-01).
+            NoRouteConfigured: the registry has no such row (R-01).
         """
         return await self.directory.turn(_name(key), _itself)
 
-    async def changed(self, key: RouteKey) -> None:
-        """The registry has changed this route: open what it names now, then swap."""
+    async def changed(self, key: RouteKey) -> RouteHealth:
+        """The registry has changed this row: open what it names now, then swap. ACK or NACK."""
         name = _name(key)
         if self._find(key) is None:
+            self._failed.pop(key, None)
             self.directory.reset(name, "the route was deleted")
-        elif self.directory.incarnation(name) is not None:
+            return RouteHealth(state="unused")
+        try:
             await self.directory.control(name, self._swap)
+        except Exception as error:
+            self._failed[key] = self._reason(key, error)
+        if key in self._failed:
+            log.warning("route %s: %s", "/".join(key), self._failed[key])
+        return self.health(key)
+
+    def health(self, key: RouteKey) -> RouteHealth:
+        """Which revision of a row is in use, and what is wrong with a newer one."""
+        actor = self.directory.peek(_name(key))
+        serving = None if actor is None else actor.route.revision
+        reason = self._failed.get(key)
+        if reason is not None:
+            return RouteHealth(state="stale", serving_revision=serving, reason=reason)
+        state: Literal["serving", "unused"] = "unused" if actor is None else "serving"
+        return RouteHealth(state=state, serving_revision=serving)
+
+    def stale(self) -> dict[RouteKey, str]:
+        """Rows whose newest revision could not be opened, and why."""
+        return dict(self._failed)
 
     async def _activate(self, name: str) -> RouteActor[H]:
         key = RouteKey(*name.split(_SEPARATOR))
         route = self._find(key)
         if route is None:
             raise NoRouteConfigured(key.resource_kind, **key._asdict())
-        return RouteActor(route, await self._backends.open(route))
+        try:
+            handle = await self._backends.open(route)
+        except Exception as error:
+            self._failed[key] = self._reason(key, error)
+            raise
+        self._failed.pop(key, None)
+        return RouteActor(route, handle)
 
     async def _swap(self, actor: RouteActor[H]) -> None:
-        route = self._find(actor.route.key)
+        key = actor.route.key
+        route = self._find(key)
         if route is None or route.revision == actor.route.revision:
             return
         try:
             handle = await self._backends.open(route)
         except Exception as error:
-            actor.stale = f"revision {route.revision} could not be opened: {error}"
-            log.warning("route %s: %s", tuple(route.key), actor.stale)
+            self._failed[key] = self._reason(key, error)
             return
-        actor.route, actor.handle, actor.stale = route, handle, None
+        actor.route, actor.handle = route, handle
+        self._failed.pop(key, None)
+
+    def _reason(self, key: RouteKey, error: Exception) -> str:
+        route = self._find(key)
+        revision = "" if route is None else f"revision {route.revision} "
+        return f"{revision}could not be opened: {error}"
 
 
 def _name(key: RouteKey) -> str:

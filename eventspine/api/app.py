@@ -19,10 +19,17 @@ from eventspine.api.known_heads import KnownHeads
 from eventspine.api.metrics import Metrics
 from eventspine.api.openapi import OpenApiEndpoint
 from eventspine.api.refusals import AddressNotFound
+from eventspine.api.route_registry import RegistryEndpoints
 from eventspine.api.routes import RouteEndpoints
 from eventspine.api.service import SpineService
 from eventspine.api.site import SiteEndpoints
+from eventspine.api.stores.budget import BudgetEndpoints
+from eventspine.api.stores.budget_policies import BudgetPolicyEndpoints
+from eventspine.api.stores.memory import MemoryEndpoints
+from eventspine.api.stores.metrics import MetricEndpoints
+from eventspine.api.stores.objects import ObjectEndpoints
 from eventspine.api.stores.tabular import TableEndpoints
+from eventspine.api.stores.vectors import VectorEndpoints
 from eventspine.api.streams import StreamEndpoints
 
 
@@ -33,7 +40,14 @@ def create_app(spine: SpineService, *, log_requests: bool = False) -> Front:
     every = EveryAnswer(Cors(settings.http.cors_origins), log_requests=log_requests)
     lane = AppendLane(spine, every, KnownHeads(contexts, every))
     router.routes += _stream_routes(StreamEndpoints(spine, contexts))
+    router.routes += MetricEndpoints(spine, contexts).routes()
+    router.routes += ObjectEndpoints(spine, contexts).routes()
     router.routes += TableEndpoints(spine, contexts).routes()
+    router.routes += MemoryEndpoints(spine, contexts).routes()
+    router.routes += BudgetEndpoints(spine, contexts).routes()
+    router.routes += BudgetPolicyEndpoints(spine, contexts).routes()
+    router.routes += RegistryEndpoints(spine).routes()
+    router.routes += VectorEndpoints(spine, contexts).routes()
     router.routes += _route_routes(RouteEndpoints(spine))
     router.routes += _health_routes(HealthEndpoints(spine, Metrics(spine, every.counts)))
     router.routes += _site_routes(SiteEndpoints(demo=settings.http.demo), OpenApiEndpoint(spine))

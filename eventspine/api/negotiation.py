@@ -5,7 +5,7 @@ from __future__ import annotations
 from eventspine.api.fields import Fields
 from eventspine.api.refusals import UnsupportedMediaType
 from eventspine.contracts.cursor import Cursor
-from eventspine.contracts.errors import InvalidCursor, InvalidRequest
+from eventspine.contracts.errors import InvalidCursor, InvalidRequest, PreconditionFailed
 from eventspine.contracts.ids import checked_id
 
 JSON_TYPES = frozenset(["application/json"])
@@ -83,6 +83,24 @@ def entity_tag(fields: Fields) -> str | None:
             'If-Match must be one position in double quotes, such as "0"', parameter="If-Match"
         )
     return text[1:-1]
+
+
+def expected_version(fields: Fields) -> int | None:
+    """The version that If-Match names; 0 for `If-None-Match: *`.
+
+    Raises:
+        PreconditionFailed: both are there, and nothing can be at a version and not be there.
+    """
+    if fields.text(b"if-none-match") == "*":
+        if b"if-match" in fields:
+            raise PreconditionFailed("nothing is at a version and not there", expected="0")
+        return 0
+    tag = entity_tag(fields)
+    if tag is None:
+        return None
+    if not (tag.isascii() and tag.isdigit() and len(tag) < 19):
+        raise InvalidRequest("If-Match must be an ETag as it was answered", parameter="If-Match")
+    return int(tag)
 
 
 def expected_position(fields: Fields) -> str | None:

@@ -81,7 +81,8 @@ def _operation(operation: Operation, rows: dict[str, Row], limits: Limits) -> di
 
 def _body(kind: str | dict[str, Any]) -> dict[str, Any]:
     if isinstance(kind, dict):
-        return {"required": True, "content": {"application/json": {"schema": kind}}}
+        media_type = _media_type(kind)
+        return {"required": True, "content": {media_type: {"schema": kind}}}
     if kind != "events":
         name = "RouteSpec" if kind == "route" else "RouteChange"
         return {"required": True, "content": {"application/json": {"schema": _ref(name)}}}
@@ -140,7 +141,7 @@ def _problems(status: int, rows: list[Row]) -> dict[str, Any]:
 def _answer(kind: str | Described) -> dict[str, Any]:
     if isinstance(kind, Described):
         headers = {name: _header(text) for name, text in kind.headers.items()}
-        return _described(kind.description, "application/json", kind.schema, headers)
+        return _described(kind.description, _media_type(kind.schema), kind.schema, headers)
     position = {
         "ETag": _header("The head in quotes, for If-Match of the next append"),
         "X-Stream-Head": _header("Cursor of the last event"),
@@ -183,6 +184,10 @@ def _described(
     if headers:
         answer["headers"] = headers
     return answer
+
+
+def _media_type(schema: dict[str, Any]) -> str:
+    return "application/octet-stream" if schema.get("format") == "binary" else "application/json"
 
 
 def _header(description: str) -> dict[str, Any]:
@@ -231,7 +236,12 @@ def _schemas(codes: list[str]) -> dict[str, Any]:
     )
     standing = {"head": _CURSOR, "earliest": _CURSOR, "closed": {"type": "boolean"}}
     schemas["Standing"] = _object(standing)
-    schemas["Routes"] = _object({"routes": {"type": "array", "items": _ref("ResourceRoute")}})
+    schemas["Routes"] = _object(
+        {
+            "routes": {"type": "array", "items": _ref("ResourceRoute")},
+            "revision": {"type": "integer"},
+        }
+    )
     schemas["Readiness"] = _object({"ready": {"type": "boolean"}, "checks": {"type": "object"}})
     schemas["Problem"] = _problem_schema(codes)
     return schemas
@@ -246,6 +256,7 @@ def _narrow(schemas: dict[str, Any]) -> None:
     route = schemas["RouteSpec"]["properties"]
     for name in ("tenant_id", "env", "mode", "project_id"):
         route[name] |= id_schema()
+    schemas["ResourceRoute"]["properties"]["health"] = {"type": "object"}  # as answers have it
     schemas["RouteChange"] = {
         **schemas["RouteSpec"],
         "title": "RouteChange",

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from eventspine.api import route_operations
 from eventspine.api.operation import BODY, OWNER, WRITING, Operation
-from eventspine.api.stores import tabular
+from eventspine.api.stores import (
+    budget_described,
+    budget_policies,
+    memory_described,
+    metrics,
+    objects_described,
+    tabular,
+    vectors_described,
+)
 
 _APPEND = Operation(
     "post",
@@ -150,99 +159,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answers={200: "page"},
         errors=_PAGE.errors,
     ),
-    Operation(
-        "get",
-        "/v1/routes",
-        "listRoutes",
-        "routes",
-        "The routes, or those that match",
-        "",
-        ("?resource_kind", "?tenant_id", "?env", "?project_id", "?mode"),
-        answers={200: "routes"},
-        errors=("invalid_id",),
-    ),
-    Operation(
-        "post",
-        "/v1/routes",
-        "createRoute",
-        "routes",
-        "Create a route",
-        "",
-        ("X-User-Id",),
-        "",
-        "route",
-        {201: "route"},
-        (
-            *BODY,
-            "invalid_id",
-            "invalid_route",
-            "unsupported_backend",
-            "backend_refused_in_mode!",
-            "route_conflict",
-            "store_unavailable",
-            "store_full",
-        ),
-    ),
-    Operation(
-        "get",
-        "/v1/routes/resolve",
-        "resolveRoute",
-        "routes",
-        "The route that serves a scope",
-        "",
-        ("!resource_kind", "!tenant_id", "!env", "?project_id", "!mode"),
-        answers={200: "route"},
-        errors=("invalid_id", "no_route_configured", "backend_refused_in_mode"),
-    ),
-    Operation(
-        "get",
-        "/v1/routes/{resource_kind}/{tenant_id}/{env}/{project_id}/{mode}",
-        "getRoute",
-        "routes",
-        "One route",
-        answers={200: "route"},
-        errors=("invalid_id", "route_not_found"),
-    ),
-    Operation(
-        "put",
-        "/v1/routes/{resource_kind}/{tenant_id}/{env}/{project_id}/{mode}",
-        "putRoute",
-        "routes",
-        "Change a route, or create it",
-        "With If-Match only if it is still at that revision.",
-        ("If-Match-Revision", "X-User-Id"),
-        "",
-        "route_change",
-        {200: "route", 201: "route"},
-        (
-            *BODY,
-            "invalid_id",
-            "invalid_route",
-            "unsupported_backend",
-            "backend_refused_in_mode!",
-            "route_conflict",
-            "route_not_found",
-            "store_unavailable",
-            "store_full",
-        ),
-    ),
-    Operation(
-        "delete",
-        "/v1/routes/{resource_kind}/{tenant_id}/{env}/{project_id}/{mode}",
-        "deleteRoute",
-        "routes",
-        "Remove a route; what is stored behind it stays",
-        "",
-        ("If-Match-Revision", "X-User-Id"),
-        answers={204: "nothing"},
-        errors=(
-            "invalid_id",
-            "route_not_found",
-            "route_conflict",
-            "store_unavailable",
-            "store_full",
-        ),
-    ),
+    *route_operations.OPERATIONS,
     Operation(
         "get", "/healthz", "alive", "operation", "The process answers", answers={200: "object"}
     ),
@@ -266,7 +183,13 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "get", "/metrics", "metrics", "operation", "Prometheus metrics", answers={200: "metrics"}
     ),
+    *budget_described.OPERATIONS,
+    *budget_policies.OPERATIONS,
+    *metrics.OPERATIONS,
+    *memory_described.OPERATIONS,
+    *objects_described.OPERATIONS,
     *tabular.OPERATIONS,
+    *vectors_described.OPERATIONS,
 )
 
 EVENT_EXAMPLE: dict[str, Any] = {

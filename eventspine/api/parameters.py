@@ -8,8 +8,11 @@ from typing import Any
 from eventspine.api.context import HEADERS
 from eventspine.api.fields import shown
 from eventspine.api.query import WHOLE_MAX
+from eventspine.contracts.budget import WINDOWS
+from eventspine.contracts.entries import TTL_S_MAX, TTL_S_MIN
 from eventspine.contracts.ids import ID_BYTES_MAX
 from eventspine.contracts.limits import Limits
+from eventspine.contracts.metrics import AGGREGATES, FILLS, TIERS
 from eventspine.contracts.route import ResourceKind
 
 _CONTEXT_TEXT = {
@@ -29,20 +32,70 @@ _KEY_TEXT = {
     "env": "Environment.",
     "project_id": "Project.",
     "mode": "Mode.",
+    "metric_name": "The metric; a / inside it is written %2F.",
+    "namespace": "The namespace, as `session`; a / inside it is written %2F.",
     "stream_id": "The stream; a / inside it is written %2F.",
+    "reservation_id": "What was reserved; a / inside it is written %2F.",
+    "policy_id": "The policy; a / inside it is written %2F.",
+    "account": "An account: 1 to 8 names with a / between.",
+    "unit": "What is counted; `usd` when left out.",
     "table_name": "The table; a / inside it is written %2F.",
+    "token": "The signed token of the address.",
     "key": "The key; a / inside it is written %2F.",
+    "collection": "The collection of vectors; a / inside it is written %2F.",
+    "id": "The id of the point; a / inside it is written %2F.",
 }
 
 
+_NAME = r"[^/\x00-\x1f\x7f-\x9f]+"
+ACCOUNT: dict[str, Any] = {
+    "type": "string",
+    "maxLength": ID_BYTES_MAX,
+    "pattern": f"^{_NAME}(/{_NAME}){{0,7}}$",
+}
+_TTL: dict[str, Any] = {"type": "number", "minimum": TTL_S_MIN, "maximum": TTL_S_MAX}
 _PLAIN: dict[str, tuple[str, str, str, dict[str, Any]]] = {
+    "dry_run": ("query", "dry_run", "`1`: try it, change nothing.", {"enum": ["0", "1"]}),
+    "rev": (
+        "query",
+        "rev",
+        "The revision known so far; `Last-Event-ID` wins.",
+        {"type": "integer", "minimum": 0, "maximum": WHOLE_MAX},
+    ),
+    "revision_before": (
+        "query",
+        "before",
+        "Only changes before this revision.",
+        {"type": "integer", "minimum": 1, "maximum": WHOLE_MAX},
+    ),
+    "changes_limit": (
+        "query",
+        "limit",
+        "Changes at most; lowered to 1000.",
+        {"type": "integer", "minimum": 1, "maximum": WHOLE_MAX, "default": 100},
+    ),
     "?prefix": ("query", "prefix", "Only keys that begin so.", {"type": "string"}),
     "?row_after": ("query", "after", "Only keys behind this one.", {"type": "string"}),
+    "?window": ("query", "window", "`total` when left out.", {"enum": list(WINDOWS)}),
+    "?entry_after": (
+        "query",
+        "after",
+        "Only entries behind this `sequence`.",
+        {"type": "integer", "minimum": 0, "maximum": WHOLE_MAX},
+    ),
+    "?by": (
+        "query",
+        "by",
+        "What is added.",
+        {"type": "integer", "minimum": -(2**53), "maximum": 2**53, "default": 1},
+    ),
+    "?slide_s": ("query", "slide_s", "Seconds it lives after every GET.", _TTL),
+    "?memory_ttl_s": ("query", "ttl_s", "Seconds until it expires.", _TTL),
     "ttl_s": (
         "query",
         "ttl_s",
         "Seconds until it expires.",
-        {"type": "number", "exclusiveMinimum": 0},
+        _TTL,
     ),
     "If-Match-Version": (
         "header",
@@ -50,7 +103,42 @@ _PLAIN: dict[str, tuple[str, str, str, dict[str, Any]]] = {
         "The ETag of the row; only that version is changed.",
         {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
     ),
+    "If-Match-Object": (
+        "header",
+        "If-Match",
+        "The ETag of the object, or `*`: only that content is changed.",
+        {"type": "string", "pattern": '^("[!#-~]+"|[*])$'},
+    ),
+    "Range": ("header", "Range", "`bytes=0-99`: one range of bytes.", {"type": "string"}),
     "If-None-Match": ("header", "If-None-Match", "`*`: only if there is none.", {"const": "*"}),
+    "?metric_start": ("query", "start", "From then on: ISO 8601, or seconds.", {"type": "string"}),
+    "?metric_end": ("query", "end", "Before then: ISO 8601, or seconds.", {"type": "string"}),
+    "?metric_step": ("query", "step", "Seconds of a window.", {"type": "string"}),
+    "?metric_agg": (
+        "query",
+        "agg",
+        f"{', '.join(AGGREGATES)}, or a percentile as p50 or p99.9.",
+        {"type": "string", "default": "avg"},
+    ),
+    "?metric_tags": ("query", "tags", "Only series with these: a=b,c=d.", {"type": "string"}),
+    "?metric_tier": (
+        "query",
+        "tier",
+        "What is read; auto: the coarsest that the step allows.",
+        {"type": "string", "enum": ["auto", *TIERS]},
+    ),
+    "?metric_fill": (
+        "query",
+        "fill",
+        "What windows without points are.",
+        {"type": "string", "enum": list(FILLS), "default": "null"},
+    ),
+    "?metric_labels": (
+        "query",
+        "labels",
+        "Only these tags become labels; commas between. All when left out.",
+        {"type": "string"},
+    ),
 }
 
 
@@ -159,6 +247,8 @@ def parameter(name: str, limits: Limits) -> dict[str, Any]:
 def _key_schema(name: str) -> dict[str, Any]:
     if name == "resource_kind":
         return {"type": "string", "enum": [kind.value for kind in ResourceKind]}
+    if name == "account":
+        return ACCOUNT
     return id_schema()
 
 

@@ -2,37 +2,42 @@
 
 A route is addressed by its key, `/v1/routes/{kind}/{tenant}/{env}/{project}/{mode}`, and carries
 its revision as ETag; PUT and DELETE take it in If-Match. A PUT to a key without a route creates
-it; the key in the body, where stated, must be the one in the address.
+it; the key in the body, where stated, must be the one in the address. `dry_run=1` on POST and PUT
+tries the change, the backend included, and changes nothing. `health` is what the owner of the row
+says: whether it serves this revision (ACK) or could not open it (NACK, `stale`, with the reason).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-import orjson
 from pydantic import ValidationError
 from starlette.types import ASGIApp
 
-from eventspine.api import negotiation, query
+from eventspine.api import query
 from eventspine.api.address import raw_path
 from eventspine.api.answer import Answer, Header, json_answer
-from eventspine.api.body import read_body
 from eventspine.api.call import Call
 from eventspine.api.problem import problem
+from eventspine.api.route_parts import (
+    KEY_NAMES,
+    changed_by,
+    if_revision,
+    json_members,
+    key_parts,
+    scope_key,
+)
 from eventspine.api.service import SpineService
-from eventspine.contracts.context import DEFAULT_PROJECT
 from eventspine.contracts.errors import (
     BackendRefusedInMode,
-    InvalidJson,
     InvalidRequest,
     InvalidRoute,
     RouteNotFound,
 )
-from eventspine.contracts.ids import checked_id
-from eventspine.contracts.route import ResourceKind, ResourceRoute, RouteKey, RouteSpec
+from eventspine.contracts.route import ResourceRoute, RouteKey, RouteSpec
 
-KEY_NAMES = frozenset(RouteKey._fields)
 _NO_STORE: Header = (b"cache-control", b"no-store")
 
 
@@ -43,58 +48,61 @@ class RouteEndpoints:
 
     async def list(self, call: Call) -> ASGIApp:
         """All routes, or those that match every key part given."""
-        wanted = _key_parts(query.parsed(call.query, KEY_NAMES))
+        wanted = key_parts(query.parsed(call.query, KEY_NAMES))
         found = [
-            route.model_dump(mode="json")
+            self._shown(route)
             for route in self._routes.list()
             if all(route.key._asdict()[name] == value for name, value in wanted.items())
         ]
-        return json_answer(200, {"routes": found}, [_NO_STORE])
+        answer = {"routes": found, "revision": self._routes.revision}
+        return json_answer(200, answer, [_NO_STORE])
 
     async def resolve(self, call: Call) -> ASGIApp:
-        values = _key_parts(query.parsed(call.query, KEY_NAMES))
-        missing = sorted(KEY_NAMES - values.keys() - {"project_id"})
-        if missing:
-            raise InvalidRequest(f"missing: {', '.join(missing)}", parameter=missing[0])
-        values.setdefault("project_id", DEFAULT_PROJECT)
-        return _route_answer(200, self._routes.get_route(**values))
+        key = scope_key(query.parsed(call.query, KEY_NAMES))
+        return self._answer(200, self._routes.get_route(*key))
 
     async def get(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
-        return _route_answer(200, self._routes.get(_key(call)))
+        return self._answer(200, self._routes.get(_key(call)))
 
     async def create(self, call: Call) -> ASGIApp:
-        query.parsed(call.query, ())
-        spec = _spec(await self._members(call))
-        return await self._written(call, spec, None, create=True)
+        dry = _dry_run(call)
+        spec = _spec(await json_members(call, self._bytes_max))
+        return await self._written(call, spec, None, create=True, dry=dry)
 
     async def put(self, call: Call) -> ASGIApp:
-        query.parsed(call.query, ())
+        dry = _dry_run(call)
         key = _key(call)
-        revision = _revision(call)
-        members = await self._members(call)
+        revision = if_revision(call.fields, "the ETag of the route")
+        members = await json_members(call, self._bytes_max)
         for name, value in key._asdict().items():
             if members.setdefault(name, value) != value:
                 raise InvalidRoute(f"{name} is not the one in the address", field=name)
-        return await self._written(call, _spec(members), revision, create=False)
+        create = revision is None and not self._exists(key)
+        return await self._written(call, _spec(members), revision, create=create, dry=dry)
 
     async def delete(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
-        await self._routes.delete(_key(call), _revision(call), by=_by(call))
+        revision = if_revision(call.fields, "the ETag of the route")
+        await self._routes.delete(_key(call), revision, by=changed_by(call.fields))
         return Answer(204)
 
     async def _written(
-        self, call: Call, spec: RouteSpec, revision: int | None, *, create: bool
+        self, call: Call, spec: RouteSpec, revision: int | None, *, create: bool, dry: bool
     ) -> Answer:
+        by = changed_by(call.fields)
         try:
-            if not create and (revision is not None or self._exists(spec.key)):
-                return _route_answer(200, await self._routes.update(spec, revision, by=_by(call)))
-            route = await self._routes.create(spec, by=_by(call))
+            if dry:
+                trial = await self._routes.dry_run(spec, revision, create=create)
+                return json_answer(200, trial.members(), [_NO_STORE])
+            if not create:
+                return self._answer(200, await self._routes.update(spec, revision, by=by))
+            route = await self._routes.create(spec, by=by)
         except BackendRefusedInMode as error:
             # here the operator is the caller, and the route is what is wrong
             instance = raw_path(call.scope).decode("latin-1")
             return problem(error, instance, call.request_id, status=422)
-        return _route_answer(201, route, [(b"location", _location(route).encode())])
+        return self._answer(201, route, [(b"location", _location(route).encode())])
 
     def _exists(self, key: RouteKey) -> bool:
         try:
@@ -103,16 +111,20 @@ class RouteEndpoints:
             return False
         return True
 
-    async def _members(self, call: Call) -> dict[str, Any]:
-        negotiation.require_json(call.fields)
-        body = await read_body(call.receive, call.fields, self._bytes_max)
-        try:
-            members = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise InvalidJson(f"the body is not JSON: {error}") from None
-        if not isinstance(members, dict):
-            raise InvalidRoute("a route is a JSON object")
-        return members
+    def _shown(self, route: ResourceRoute) -> dict[str, Any]:
+        health = self._routes.health(route.key)
+        return {**route.model_dump(mode="json"), "health": health.model_dump()}
+
+    def _answer(self, status: int, route: ResourceRoute, headers: Sequence[Header] = ()) -> Answer:
+        both = [(b"etag", route.etag.encode()), _NO_STORE, *headers]
+        return json_answer(status, self._shown(route), both)
+
+
+def _dry_run(call: Call) -> bool:
+    text = query.parsed(call.query, ["dry_run"]).get("dry_run", "0")
+    if text not in ("0", "1"):
+        raise InvalidRequest("dry_run must be 0 or 1", parameter="dry_run")
+    return text == "1"
 
 
 def _spec(members: dict[str, Any]) -> RouteSpec:
@@ -125,39 +137,8 @@ def _spec(members: dict[str, Any]) -> RouteSpec:
 
 
 def _key(call: Call) -> RouteKey:
-    return RouteKey(**_key_parts(call.parameters))
-
-
-def _key_parts(stated: dict[str, str]) -> dict[str, str]:
-    for name, value in stated.items():
-        checked_id(value, name)
-    kind = stated.get("resource_kind")
-    if kind is not None and kind not in set(ResourceKind):
-        kinds = [known.value for known in ResourceKind]
-        raise InvalidRequest(
-            f"resource_kind must be one of {', '.join(kinds)}", parameter="resource_kind"
-        )
-    return stated
-
-
-def _revision(call: Call) -> int | None:
-    tag = negotiation.entity_tag(call.fields)
-    if tag is None:
-        return None
-    if not (tag.isascii() and tag.isdigit() and len(tag) < 19):
-        raise InvalidRequest("If-Match must be the ETag of the route", parameter="If-Match")
-    return int(tag)
-
-
-def _by(call: Call) -> str | None:
-    user = call.fields.text(b"x-user-id")
-    return None if user is None else checked_id(user, "user_id")
+    return RouteKey(**key_parts(call.parameters))
 
 
 def _location(route: ResourceRoute) -> str:
     return "/v1/routes/" + "/".join(quote(part, safe="") for part in route.key)
-
-
-def _route_answer(status: int, route: ResourceRoute, headers: list[Header] | None = None) -> Answer:
-    both = [(b"etag", route.etag.encode()), _NO_STORE, *(headers or [])]
-    return json_answer(status, route.model_dump(mode="json"), both)

@@ -8,15 +8,20 @@ import click
 
 from eventspine import __version__
 from eventspine.cli.append import append
+from eventspine.cli.budget import budget
 from eventspine.cli.doctor import doctor
 from eventspine.cli.failures import reported
 from eventspine.cli.init import init
 from eventspine.cli.list_events import list_events
+from eventspine.cli.memory import memory
+from eventspine.cli.metrics import metrics
+from eventspine.cli.objects import objects
 from eventspine.cli.replay import replay
 from eventspine.cli.routes import routes
 from eventspine.cli.serve import serve
 from eventspine.cli.tables import tables
 from eventspine.cli.tail import tail
+from eventspine.cli.vectors import vectors
 
 
 class Commands(click.Group):
@@ -40,7 +45,22 @@ def cli() -> None:
     """
 
 
-for command in (init, serve, append, list_events, tail, tables, routes, doctor, replay):
+for command in (
+    init,
+    serve,
+    append,
+    list_events,
+    tail,
+    metrics,
+    objects,
+    tables,
+    memory,
+    vectors,
+    budget,
+    routes,
+    doctor,
+    replay,
+):
     cli.add_command(command)
 
 

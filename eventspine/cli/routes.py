@@ -12,10 +12,19 @@ from pydantic import ValidationError
 
 from eventspine.cli.access import Access, open_access
 from eventspine.cli.output import print_table
+from eventspine.cli.route_options import (
+    completed,
+    json_option,
+    key_options,
+    reason_option,
+    route_key,
+)
+from eventspine.cli.route_registry import COMMANDS
+from eventspine.cli.store_access import open_stores
 from eventspine.cli.where import Where, where_options
-from eventspine.contracts.context import DEFAULT_PROJECT
+from eventspine.client.routes import route_path
 from eventspine.contracts.errors import InvalidRoute
-from eventspine.contracts.route import ResourceKind, ResourceRoute, RouteKey, RouteSpec
+from eventspine.contracts.route import ResourceRoute, RouteKey, RouteSpec
 
 _COLUMNS = ("kind", "tenant", "env", "project", "mode", "backend", "config", "revision")
 
@@ -26,22 +35,21 @@ def routes() -> None:
 
     A route says which backend holds one kind of store for one tenant, env, project and mode.
     The key is given by --kind, --tenant, --env, --project and --mode; what is left out of it
-    is the lab default of the root.
+    is the lab default of the root. As tenant, env or project * stands for all of them; the
+    most specific route serves.
     """
 
 
-def _key_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    kinds = click.Choice([kind.value for kind in ResourceKind])
-    default = ResourceKind.EVENT_STREAM.value
-    with_kind = click.option(
-        "--kind", type=kinds, default=default, show_default=True, help="Kind of store."
-    )
-    return where_options(with_kind(command))
+for _command in COMMANDS:
+    routes.add_command(_command)
 
 
 def _backend_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--reason", help="Why, for the history."),
+        reason_option,
+        click.option("--cost-notes", help="What it costs, for people."),
+        click.option("--tier", help="How you sort this backend, as gold or archive."),
+        click.option("--dry-run", is_flag=True, help="Try it, the backend too; change nothing."),
         click.option(
             "--config", "config_json", default="{}", metavar="JSON", help="Settings of the backend."
         ),
@@ -54,12 +62,11 @@ def _backend_options(command: Callable[..., Any]) -> Callable[..., Any]:
 _revision_option = click.option(
     "--revision", type=click.IntRange(1), help="Only if the route is still at this revision."
 )
-_json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 
 
 @routes.command("list")
 @where_options
-@_json_option
+@json_option
 def list_routes(where: Where, as_json: bool) -> None:
     """Every route, or those of the context options given."""
 
@@ -75,8 +82,8 @@ def list_routes(where: Where, as_json: bool) -> None:
 
 
 @routes.command("get")
-@_key_options
-@_json_option
+@key_options
+@json_option
 def get_route(where: Where, kind: str, as_json: bool) -> None:
     """One route."""
 
@@ -88,48 +95,63 @@ def get_route(where: Where, kind: str, as_json: bool) -> None:
 
 
 @routes.command("create")
-@_key_options
+@key_options
 @_backend_options
-@_json_option
-def create_route(
-    where: Where, kind: str, backend: str, config_json: str, reason: str | None, as_json: bool
-) -> None:
+@json_option
+def create_route(where: Where, kind: str, as_json: bool, dry_run: bool, **backend: Any) -> None:
     """A new route. Refused when the key has one already."""
+    if dry_run:
+        key = route_key(completed(where), kind)
+        _try(where, "POST", "/v1/routes", _spec(key, **backend), None)
+        return
 
     async def run() -> None:
         async with open_access(where) as access:
-            spec = _spec(_key(access, where, kind), backend, config_json, reason)
+            spec = _spec(_key(access, where, kind), **backend)
             _show([await access.routes.create(spec)], as_json)
 
     anyio.run(run)
 
 
 @routes.command("update")
-@_key_options
+@key_options
 @_backend_options
 @_revision_option
-@_json_option
+@json_option
 def update_route(
-    where: Where,
-    kind: str,
-    backend: str,
-    config_json: str,
-    reason: str | None,
-    revision: int | None,
-    as_json: bool,
+    where: Where, kind: str, revision: int | None, as_json: bool, dry_run: bool, **backend: Any
 ) -> None:
     """Another backend or config for a route. What the old one holds is not moved."""
+    if dry_run:
+        key = route_key(completed(where), kind)
+        _try(where, "PUT", route_path(key), _spec(key, **backend), revision)
+        return
 
     async def run() -> None:
         async with open_access(where) as access:
-            spec = _spec(_key(access, where, kind), backend, config_json, reason)
+            spec = _spec(_key(access, where, kind), **backend)
             _show([await access.routes.update(spec, revision)], as_json)
 
     anyio.run(run)
 
 
+def _try(where: Where, method: str, path: str, spec: RouteSpec, revision: int | None) -> None:
+    """Print what a change would do, as JSON."""
+    headers = {} if revision is None else {"if-match": f'"{revision}"'}
+
+    async def run() -> bytes:
+        async with open_stores(where) as stores:
+            body = orjson.dumps(spec.model_dump(mode="json"))
+            answer = await stores.ask(
+                method, path, params={"dry_run": 1}, headers=headers, content=body
+            )
+            return answer.content
+
+    click.echo(anyio.run(run))
+
+
 @routes.command("delete")
-@_key_options
+@key_options
 @_revision_option
 def delete_route(where: Where, kind: str, revision: int | None) -> None:
     """Remove a route. What is stored behind it stays where it is."""
@@ -144,18 +166,13 @@ def delete_route(where: Where, kind: str, revision: int | None) -> None:
 
 
 def _key(access: Access, where: Where, kind: str) -> RouteKey:
-    values = {"project_id": DEFAULT_PROJECT, **access.completed(where.stated)}
-    missing = [name for name in ("tenant_id", "env", "mode") if name not in values]
-    if missing:
-        options = ", ".join(f"--{name.removesuffix('_id')}" for name in missing)
-        raise click.UsageError(f"a route needs {options}")
-    return RouteKey(kind, values["tenant_id"], values["env"], values["project_id"], values["mode"])
+    return route_key(access.completed(where.stated), kind)
 
 
-def _spec(key: RouteKey, backend: str, config_json: str, reason: str | None) -> RouteSpec:
+def _spec(key: RouteKey, *, backend: str, config_json: str, **more: str | None) -> RouteSpec:
     try:
         config = orjson.loads(config_json)
-        values = {**key._asdict(), "backend_type": backend, "config": config, "reason": reason}
+        values = {**key._asdict(), "backend_type": backend, "config": config, **more}
         return RouteSpec.model_validate(values)
     except orjson.JSONDecodeError as error:
         raise InvalidRoute(f"--config is not JSON: {error}") from None

@@ -67,7 +67,10 @@ def _if_match(revision: int | None) -> list[tuple[bytes, bytes]]:
 
 
 def _route(value: Any) -> ResourceRoute:
+    members = value
+    if isinstance(value, dict):  # how it is served is not part of what is kept
+        members = {name: part for name, part in value.items() if name != "health"}
     try:
-        return ResourceRoute.model_validate(value)
+        return ResourceRoute.model_validate(members)
     except ValidationError as error:
         raise BadAnswer(f"not a route: {error}") from error

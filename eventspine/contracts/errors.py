@@ -138,12 +138,134 @@ class RowNotFound(CallerError):
     remedy = "Check the table and the key, and tenant, env, project and surface; rows may expire."
 
 
+class ObjectNotFound(CallerError):
+    code = "object_not_found"
+    title = "There is no such object"
+    remedy = "Check the key, and tenant, env, project and surface; upload the bytes first."
+
+
+class RangeNotSatisfiable(CallerError):
+    """Fields: `size` of the object in bytes."""
+
+    code = "range_not_satisfiable"
+    title = "The object has no bytes in this range"
+    remedy = "Ask for a range below `size`."
+
+
+class ChecksumMismatch(CallerError):
+    """Fields: `expected`, `actual` (SHA-256 in hexadecimal digits)."""
+
+    code = "checksum_mismatch"
+    title = "The bytes that came are not the bytes that were announced"
+    remedy = "Send them again; nothing was stored."
+
+
+class UploadRefused(CallerError):
+    code = "upload_refused"
+    title = "The upload address is not valid, or not any more"
+    remedy = "Have a new one made: POST /v1/objects/presign."
+
+
+class EntryNotFound(CallerError):
+    code = "entry_not_found"
+    title = "The memory has no such entry"
+    remedy = (
+        "Check the namespace and the key, and tenant, env, project and surface; it may be over."
+    )
+
+
+class NotAnInteger(CallerError):
+    code = "not_an_integer"
+    title = "The entry holds no integer that can be counted on"
+    remedy = "Count on a key of its own; set it to an integer of 64 bits first if it is taken."
+
+
+class MemoryFull(CallerError):
+    """Fields: `limit` (name of the limit), `maximum`."""
+
+    code = "memory_full"
+    title = "The namespace of the memory is full"
+    remedy = "Delete entries, give them a shorter time to live, or have the limit raised."
+
+
+class MetricNotFound(CallerError):
+    code = "metric_not_found"
+    title = "Nothing was ever ingested for this metric"
+    remedy = "Check the metric and the tags, and tenant, env, project and surface."
+
+
+class TooManySeries(CallerError):
+    """Fields: `limit` (name of the limit), `maximum`, `actual`."""
+
+    code = "too_many_series"
+    title = "The scope has as many series as it may have"
+    remedy = "Leave out tags with many values, as ids; or have `metrics_series_max` raised."
+
+
+class CollectionNotFound(CallerError):
+    code = "collection_not_found"
+    title = "There is no such collection of vectors"
+    remedy = "Create it first; check its name, and tenant, env, project and surface."
+
+
+class CollectionConflict(CallerError):
+    """Fields: `dimensions`, `metric` it has."""
+
+    code = "collection_conflict"
+    title = "The collection exists, with other dimensions or another metric"
+    remedy = "Use it as it is, choose another name, or delete it first with all its points."
+
+
+class VectorNotFound(CallerError):
+    code = "vector_not_found"
+    title = "The collection has no such point"
+    remedy = "Check the id of the point and the name of the collection."
+
+
+class InvalidVector(CallerError):
+    """Fields: `dimensions`, `expected`, where the number of them is wrong."""
+
+    code = "invalid_vector"
+    title = "The vector cannot be kept or compared here"
+    remedy = "Send as many finite numbers as the collection has dimensions; see `detail`."
+
+
 class TooLarge(CallerError):
     """Fields: `limit` (name of the limit), `maximum`, `actual`."""
 
     code = "too_large"
     title = "The request is larger than a limit allows"
     remedy = "Send less at once; the limit is named in `limit`."
+
+
+class BudgetExceeded(CallerError):
+    """Fields: `limit`, `window`, `account`, `unit`, `available` (of the limit with least room)."""
+
+    code = "budget_exceeded"
+    title = "A budget has no room for this spend"
+    remedy = "Spend at most `available`, wait for the next window, or have the limit raised."
+
+
+class BudgetConflict(CallerError):
+    """Fields: `id`, `kind` of the entry that already has it."""
+
+    code = "budget_conflict"
+    title = "A spend with this id and another content is already in the ledger"
+    remedy = "Use a new id for a new spend; an id is spent once and for all."
+
+
+class ReservationNotFound(CallerError):
+    code = "reservation_not_found"
+    title = "Nothing was reserved under this id"
+    remedy = "Check the id, and tenant, env, project and surface; reserve first."
+
+
+class ReservationEnded(CallerError):
+    """Fields: `id`, `state` (committed, released or expired)."""
+
+    code = "reservation_ended"
+    title = "The reservation has ended in another way"
+    remedy = "What was used after all is a spend of its own: record it under a new id."
 
 
 class RouteNotFound(CallerError):
@@ -158,6 +280,14 @@ class RouteConflict(CallerError):
     code = "route_conflict"
     title = "The route exists already or has changed since it was read"
     remedy = "Read the route again and send its current ETag in If-Match."
+
+
+class RevisionGone(CallerError):
+    """Fields: `requested`, `earliest`, `latest` (revisions)."""
+
+    code = "revision_gone"
+    title = "The history of the registry does not have that revision"
+    remedy = "Use a revision from `earliest` to `latest`; /v1/routes/history lists them."
 
 
 class InvalidRoute(CallerError):
@@ -206,6 +336,24 @@ class BackendRefusedInMode(OperatorError):
     code = "backend_refused_in_mode"
     title = "The mode guard refuses this backend"
     remedy = "Use a backend made for this mode, or name the mode in settings.toml."
+
+
+class ExtraMissing(OperatorError):
+    """A library that only this part of the product needs. Fields: `extra`."""
+
+    code = "extra_missing"
+    title = "An optional library is not installed"
+    remedy = "Install it where eventspine runs; the command is in `detail`."
+
+    def __init__(self, what: str, extra: str = "", **fields: object) -> None:
+        install = f' needs a library more: pip install "eventspine[{extra}]"' if extra else ""
+        super().__init__(what + install, **{**fields, "extra": extra or None})
+
+
+class RegistryNotOpen(OperatorError, RuntimeError):
+    code = "registry_not_open"
+    title = "There is no routing registry to ask"
+    remedy = "Open a root first: async with eventspine.open(root)."
 
 
 class RootLocked(OperatorError):

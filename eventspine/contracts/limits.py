@@ -50,6 +50,42 @@ class Limits(BaseModel):
         8 * 1024 * 1024, ge=0, description="A journal with more that counts is not written anew."
     )
 
+    # objects: TooLarge; a page is silently lowered
+    object_bytes_max: int = Field(1024 * 1024 * 1024, ge=1, description="One object.")
+    object_list_max: int = Field(1000, ge=1, description="Objects in one page of a listing.")
+
+    # a namespace of the memory store: MemoryFull
+    memory_entries_max: int = Field(100_000, ge=1, description="Entries of one namespace.")
+    memory_bytes_max: int = Field(
+        64 * 1024 * 1024, ge=1024, description="Keys and values of one namespace."
+    )
+    memory_sweep_s: float = Field(
+        1.0, gt=0, description="How late an expired entry is announced, at most, when all is well."
+    )
+
+    # metrics: TooManySeries, TooLarge
+    metrics_series_max: int = Field(
+        10_000, ge=1, description="Series of one scope: metrics times their tags."
+    )
+    metrics_tags_max: int = Field(16, ge=0, description="Tags of one point.")
+    metrics_raw_points_max: int = Field(
+        10_000, ge=1, description="Points as they came in one answer: the newest."
+    )
+    metrics_windows_max: int = Field(10_000, ge=1, description="Windows in one answer.")
+    metrics_buckets_read_max: int = Field(
+        20_000, ge=1, description="Buckets and points looked at for one answer."
+    )
+    metrics_exposed_max: int = Field(
+        1_000, ge=1, description="Series in one Prometheus text; it says how many are left out."
+    )
+
+    # vectors: TooLarge
+    vector_dimensions_max: int = Field(
+        4096, ge=1, le=4096, description="Dimensions of a collection of vectors."
+    )
+    vector_collection_max: int = Field(100_000, ge=1, description="Points of one collection.")
+    vector_results_max: int = Field(1_000, ge=1, description="Largest `k` of a vector search.")
+
     # actors
     cells_max: int = Field(1_000_000, ge=1, description="Active actors before the oldest rest.")
     cell_idle_s_max: float = Field(300.0, gt=0, description="An actor unused so long rests.")

@@ -1,7 +1,8 @@
 """Where the routing registry keeps its routes. Every implementation passes the same suite.
 
 The registry is one image with one revision; a change replaces it by compare-and-set. That is exact
-on a file (rename), on an object store (conditional put) and in a table (conditional write).
+on a file (rename), on an object store (conditional put) and in a table (conditional write). The
+history of its changes only grows, and is durable before the image that it leads to.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from eventspine.contracts.route import ResourceRoute
+from eventspine.contracts.route_change import RouteChange
 
 
 class RegistryImage(NamedTuple):
@@ -25,9 +27,15 @@ class RegistryStore(ABC):
         """The image last saved. Raises RootInvalid when what is there cannot be read."""
 
     @abstractmethod
-    async def save(self, image: RegistryImage, *, replaces: int) -> None:
-        """Keep `image`, durably and at once, if the saved revision is still `replaces`.
+    async def save(
+        self, image: RegistryImage, *, replaces: int, change: RouteChange | None = None
+    ) -> None:
+        """Keep `image` and how it came about, durably, if the saved revision is `replaces`.
 
         Raises:
             RouteConflict: somebody saved another revision in between. Nothing was changed.
         """
+
+    @abstractmethod
+    async def history(self) -> list[RouteChange]:
+        """Every change that led to the saved image, oldest first. Raises RootInvalid."""

@@ -1,4 +1,7 @@
-"""ResourceRoute: which backend holds one kind of store for one scope. Source: FLD-08 … FLD-18."""
+"""ResourceRoute: which backend holds one kind of store for one scope.
+
+Source: FLD-08 … FLD-18, Q10.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ class ResourceKind(StrEnum):
     ROUTING_REGISTRY_STORE = "routing_registry_store"
 
 
+WILDCARD = "*"
 LAB_MODE = "lab"
 LAB_BACKENDS = frozenset(["filesystem", "memory"])
 
@@ -40,9 +44,29 @@ class RouteKey(NamedTuple):
     project_id: str
     mode: str
 
+    def rows(self) -> list[RouteKey]:
+        """The keys of the rows that could serve this scope, the most specific first.
+
+        An exact tenant weighs more than an exact env, and that more than an exact project; kind
+        and mode are never wild. So there are at most eight, and no two of them weigh the same.
+        """
+        found = [
+            RouteKey(self.resource_kind, tenant, env, project, self.mode)
+            for tenant in (self.tenant_id, WILDCARD)
+            for env in (self.env, WILDCARD)
+            for project in (self.project_id, WILDCARD)
+        ]
+        return list(dict.fromkeys(found))
+
+    @property
+    def wild(self) -> list[str]:
+        """The parts of this key that stand for every value."""
+        parts = ("tenant_id", "env", "project_id")
+        return [part for part in parts if getattr(self, part) == WILDCARD]
+
 
 class RouteSpec(BaseModel):
-    """A route as an operator writes it."""
+    """A route as an operator writes it. `*` as tenant_id, env or project_id stands for all."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,10 +78,14 @@ class RouteSpec(BaseModel):
     backend_type: str = Field(min_length=1, max_length=64)
     config: dict[str, Any] = Field(default_factory=dict)
     reason: str | None = Field(None, max_length=1000)
+    tier: str | None = Field(None, max_length=64, description="As the operator sorts backends.")
+    cost_notes: str | None = Field(None, max_length=1000)
 
     @field_validator("mode")
     @classmethod
     def _mode(cls, value: str) -> str:
+        if value == WILDCARD:
+            raise ValueError("a route is for one mode; * is for tenant_id, env and project_id")
         return checked_mode(value)
 
     @field_validator("tenant_id", "env", "project_id")
@@ -83,6 +111,11 @@ class ResourceRoute(RouteSpec):
     revision: int = Field(ge=1)
     updated_at: datetime
     updated_by: str | None = None
+
+    @property
+    def spec(self) -> RouteSpec:
+        """What was asked for, without what the registry added."""
+        return RouteSpec.model_validate(self.model_dump(include=set(RouteSpec.model_fields)))
 
     @property
     def etag(self) -> str:

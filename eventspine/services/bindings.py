@@ -49,7 +49,7 @@ class Bindings:
         self._routes = routes
         self._actors = actors
         self._generation = 0
-        routes.on_change(self._route_changed)
+        routes.on_change(self._route_changed, self._scopes)
 
     async def of(self, scope: Scope) -> Binding:
         """The binding of a scope. Raises what resolving its route raises."""
@@ -57,10 +57,10 @@ class Bindings:
 
     async def _bind(self, scope: Scope) -> Binding:
         kind, generation = ResourceKind.EVENT_STREAM.value, self._generation
-        self._routes.get_route(kind, scope.tenant_id, scope.env, scope.project_id, scope.mode)
-        owner = await self._actors.resolve(
-            RouteKey(kind, scope.tenant_id, scope.env, scope.project_id, scope.mode)
+        route = self._routes.get_route(
+            kind, scope.tenant_id, scope.env, scope.project_id, scope.mode
         )
+        owner = await self._actors.resolve(route.key)
         routing = {
             "tenant_id": scope.tenant_id,
             "env": scope.env,
@@ -75,6 +75,9 @@ class Bindings:
         return binding
 
     async def _route_changed(self, key: RouteKey) -> None:
-        await self._actors.changed(key)
         self._generation += 1
         self.known.clear()
+
+    def _scopes(self) -> set[RouteKey]:
+        kind = ResourceKind.EVENT_STREAM.value
+        return {RouteKey(kind, s.tenant_id, s.env, s.project_id, s.mode) for s in self.known}

@@ -29,6 +29,7 @@ class _Bound(NamedTuple):
     host: JournalHost[Any]
     prefix: str
     routing: bytes
+    backend: StreamHost
 
 
 class Journals:
@@ -40,7 +41,7 @@ class Journals:
         self._known: dict[tuple[ResourceKind, Scope], _Bound] = {}
         self._generation = 0
         self._clock = WallClock(time.time)
-        routes.on_change(self._route_changed)
+        routes.on_change(self._route_changed, self._scopes)
 
     def now(self) -> str:
         """The time of day, ISO 8601 in UTC with milliseconds."""
@@ -62,11 +63,17 @@ class Journals:
         origin = Origin(bound.prefix + path_segment(name), context.mode, members)
         return await bound.host.ask(origin, decide)
 
+    async def place(self, kind: ResourceKind, context: RequestContext) -> tuple[StreamHost, str]:
+        """The backend of a scope, and what the keys of its journals begin with."""
+        bound = self._known.get((kind, context.scope)) or await self._bind(kind, context.scope)
+        return bound.backend, bound.prefix
+
     async def _bind(self, kind: ResourceKind, scope: Scope) -> _Bound:
         generation = self._generation
-        self._routes.get_route(kind.value, scope.tenant_id, scope.env, scope.project_id, scope.mode)
-        key = RouteKey(kind.value, scope.tenant_id, scope.env, scope.project_id, scope.mode)
-        owner = await self._actors.resolve(key)
+        route = self._routes.get_route(
+            kind.value, scope.tenant_id, scope.env, scope.project_id, scope.mode
+        )
+        owner = await self._actors.resolve(route.key)
         routing = {
             "tenant_id": scope.tenant_id,
             "env": scope.env,
@@ -74,7 +81,8 @@ class Journals:
             "project_id": scope.project_id,
         }
         host = owner.handle.journals[kind.value]
-        bound = _Bound(host, f"{kind.value}/{scope.path}/", encode_json(routing))
+        prefix = f"{kind.value}/{scope.path}/"
+        bound = _Bound(host, prefix, encode_json(routing), owner.handle)
         if len(self._known) >= SCOPES_MAX:
             self._known.clear()
         if generation == self._generation:  # else a route changed while this one was resolved
@@ -84,6 +92,12 @@ class Journals:
     async def _route_changed(self, key: RouteKey) -> None:
         self._generation += 1
         self._known.clear()
+
+    def _scopes(self) -> set[RouteKey]:
+        return {
+            RouteKey(kind.value, scope.tenant_id, scope.env, scope.project_id, scope.mode)
+            for kind, scope in self._known
+        }
 
 
 def named(value: str, what: str) -> str:

@@ -42,6 +42,7 @@ class SpineStatistics:
     services: tuple[ServiceStatistics, ...] = ()
     routes: int = 0
     routes_by_backend: dict[str, int] = field(default_factory=dict)
+    routes_stale: int = 0
 
     @classmethod
     def of(
@@ -49,6 +50,7 @@ class SpineStatistics:
         hosts: Iterable[StreamHost],
         tree: SupervisorTree,
         routes: Iterable[ResourceRoute],
+        stale: int = 0,
     ) -> SpineStatistics:
         by_backend: dict[str, int] = {}
         for route in routes:
@@ -58,6 +60,7 @@ class SpineStatistics:
             tuple(_services(tree, tree.name)),
             sum(by_backend.values()),
             by_backend,
+            stale,
         )
 
 

@@ -11,13 +11,13 @@ A table comes into being with its first row. Answers tell what is on disk, and n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import orjson
 
 from eventspine.actors.states.table import Table
 from eventspine.contracts.context import RequestContext
+from eventspine.contracts.entries import checked_ttl, later
 from eventspine.contracts.errors import InvalidJson, InvalidRequest, TooLarge
 from eventspine.contracts.ids import checked_id
 from eventspine.contracts.journal import Decision
@@ -27,7 +27,6 @@ from eventspine.contracts.rows import Operation, Row, RowPage
 from eventspine.services.journals import Journals
 
 A = TypeVar("A")
-TTL_S_MAX = 100 * 366 * 86_400
 
 
 class TabularStoreService:
@@ -161,7 +160,7 @@ class TabularStoreService:
         """One part of a batch: an upsert of JSON text, or with None a delete."""
         if if_version is not None and if_version < 0:
             raise InvalidRequest("if_version must be at least 0", parameter="if_version")
-        expires_at = None if ttl_s is None else later(self._journals.now(), ttl_s)
+        expires_at = None if ttl_s is None else later(self._journals.now(), checked_ttl(ttl_s))
         return Operation(checked_id(key, "key"), json, if_version, expires_at)
 
     async def _ask(self, table_name: str, decide: Callable[[Table], Decision[A]]) -> A:
@@ -175,11 +174,3 @@ def encoded(data: Any) -> bytes:
         return orjson.dumps(data)
     except (TypeError, ValueError) as error:
         raise InvalidJson(f"the data is not JSON: {error}") from None
-
-
-def later(now: str, ttl_s: float) -> str:
-    """The time `ttl_s` seconds after `now`, in the same form. Raises InvalidRequest."""
-    if not 0 < ttl_s <= TTL_S_MAX:
-        raise InvalidRequest(f"ttl_s must be above 0 and at most {TTL_S_MAX}", parameter="ttl_s")
-    at = datetime.fromisoformat(now).astimezone(UTC) + timedelta(seconds=ttl_s)
-    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"

@@ -9,6 +9,7 @@ import anyio
 from eventspine.contracts.errors import RouteConflict
 from eventspine.contracts.registry import RegistryImage, RegistryStore
 from eventspine.contracts.route import ResourceKind, ResourceRoute
+from eventspine.contracts.route_change import RouteChange, RowChange, difference
 
 
 def route(revision: int, tenant_id: str = "t", **config: object) -> ResourceRoute:
@@ -21,6 +22,18 @@ def route(revision: int, tenant_id: str = "t", **config: object) -> ResourceRout
         config=config,
         revision=revision,
         updated_at=datetime(2026, 11, 22, 13, 5, tzinfo=UTC),
+    )
+
+
+def change(revision: int, after: ResourceRoute, before: ResourceRoute | None = None) -> RouteChange:
+    row = RowChange(before=before, after=after, diff=difference(before, after))
+    return RouteChange(
+        revision=revision,
+        action="update" if before else "create",
+        at=datetime(2026, 11, 22, 13, 5, tzinfo=UTC),
+        by="ada",
+        reason=None,
+        rows=(row,),
     )
 
 
@@ -78,3 +91,24 @@ class RegistryStoreSuite:
                 tasks.start_soon(save, n)
         assert len(won) == 1
         assert await store.load() == won[0]
+
+    async def test_the_history_holds_what_led_to_the_image(self) -> None:
+        store = self.open()
+        assert await store.history() == []
+        first, second = route(1, "é"), route(2, "é", name="x")
+        changes = [change(1, first), change(2, second, first)]
+        await store.save(RegistryImage(1, (first,)), replaces=0, change=changes[0])
+        await store.save(RegistryImage(2, (second,)), replaces=1, change=changes[1])
+        assert await store.history() == changes
+        assert await self.open().history() == changes
+
+    async def test_a_refused_save_leaves_no_trace_in_the_history(self) -> None:
+        store = self.open()
+        kept = change(1, route(1))
+        await store.save(RegistryImage(1, (route(1),)), replaces=0, change=kept)
+        try:
+            late = change(1, route(1, "late"))
+            await store.save(RegistryImage(1, (route(1, "late"),)), replaces=0, change=late)
+        except RouteConflict:
+            pass
+        assert await store.history() == [kept]

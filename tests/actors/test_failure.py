@@ -67,7 +67,8 @@ async def test_a_failure_spends_no_restart_budget(faulty) -> None:
             with pytest.raises(EventspineError):
                 await spine.append("s", event(n, f"id {n}"), CONTEXT)
             await until_stored(spine, "s", event(n, f"id {n}"))
-        backend = spine.tree().children[0].below
+        children = {child.name: child for child in spine.tree().children}
+        backend = children["backend memory:default"].below
         assert backend.budget_left == backend.intensity
         assert numbers(await everything(spine, "s")) == list(range(4))
 

@@ -40,6 +40,94 @@ class TableRow:
 
 
 @dataclass
+class MemoryEntry:
+    name: str
+
+    async def write(self, client: httpx.AsyncClient, number: int) -> httpx.Response:
+        return await client.put(f"/v1/memory/session/entries/{self.name}", json=number)
+
+    async def read(self, client: httpx.AsyncClient) -> int:
+        answer = await client.get(f"/v1/memory/session/entries/{self.name}")
+        if answer.status_code == 404:
+            return 0
+        answer.raise_for_status()
+        return int(answer.json()["value"])
+
+
+@dataclass
+class Spending:
+    """The number is how much was spent: one unit under an id of its own each time."""
+
+    name: str
+
+    async def write(self, client: httpx.AsyncClient, number: int) -> httpx.Response:
+        spend = {"id": f"{self.name}-{number}", "accounts": [self.name], "amount": 1}
+        return await client.post("/v1/budget/records", json={**spend, "unit": "calls"})
+
+    async def read(self, client: httpx.AsyncClient) -> int:
+        asked = {"account": self.name, "window": "total", "unit": "calls"}
+        answer = await client.get("/v1/budget/balance", params=asked)
+        answer.raise_for_status()
+        return int(answer.json()["posted"])
+
+
+@dataclass
+class Metric:
+    name: str
+
+    async def write(self, client: httpx.AsyncClient, number: int) -> httpx.Response:
+        return await client.post(f"/v1/metrics/{self.name}", json={"value": number})
+
+    async def read(self, client: httpx.AsyncClient) -> int:
+        answer = await client.get(f"/v1/metrics/{self.name}/latest")
+        if answer.status_code == 404:
+            return 0
+        answer.raise_for_status()
+        return int(answer.json()["value"])
+
+
+@dataclass
+class StoredObject:
+    """Bytes that say their number all over, so that no two numbers can be mixed unseen."""
+
+    name: str
+
+    async def write(self, client: httpx.AsyncClient, number: int) -> httpx.Response:
+        return await client.put(f"/v1/objects/{self.name}", content=b"%08d" % number * 1000)
+
+    async def read(self, client: httpx.AsyncClient) -> int:
+        answer = await client.get(f"/v1/objects/{self.name}")
+        if answer.status_code == 404:
+            return 0
+        answer.raise_for_status()
+        number = int(answer.content[:8])
+        assert answer.content == b"%08d" % number * 1000, "a mix of two"
+        return number
+
+
+@dataclass
+class VectorPoint:
+    name: str
+
+    async def write(self, client: httpx.AsyncClient, number: int) -> httpx.Response:
+        point = {"vector": [1.0, float(number)], "metadata": {"n": number}}
+        answer = await client.put(f"/v1/vectors/c/points/{self.name}", json=point)
+        if answer.status_code == 404:  # the first one
+            await client.put("/v1/vectors/c", json={"dimensions": 2})
+            answer = await client.put(f"/v1/vectors/c/points/{self.name}", json=point)
+        return answer
+
+    async def read(self, client: httpx.AsyncClient) -> int:
+        answer = await client.get(f"/v1/vectors/c/points/{self.name}")
+        if answer.status_code == 404:
+            return 0
+        answer.raise_for_status()
+        found = answer.json()
+        assert found["vector"] == [1.0, float(found["metadata"]["n"])]
+        return int(found["metadata"]["n"])
+
+
+@dataclass
 class History:
     """What one worker did. `acked` is in the store; `begun` may be."""
 

@@ -10,12 +10,28 @@ import anyio
 import httpx
 import pytest
 
-from tests.torture.registers import History, Register, TableRow
+from tests.torture.registers import (
+    History,
+    MemoryEntry,
+    Metric,
+    Register,
+    Spending,
+    StoredObject,
+    TableRow,
+    VectorPoint,
+)
 from tests.torture.server import Server
 from tests.torture.test_sigkill import ROUNDS, SEED, report_of
 
-KINDS: dict[str, Callable[[str], Register]] = {"tables": TableRow}
-WORKERS = 6  # of each kind
+KINDS: dict[str, Callable[[str], Register]] = {
+    "tables": TableRow,
+    "memory": MemoryEntry,
+    "budget": Spending,
+    "metrics": Metric,
+    "objects": StoredObject,
+    "vectors": VectorPoint,
+}
+WORKERS = 3  # of each kind
 
 pytestmark = [pytest.mark.torture, pytest.mark.slow, pytest.mark.timeout(900)]
 

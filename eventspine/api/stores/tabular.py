@@ -20,10 +20,11 @@ from eventspine.api.call import Call
 from eventspine.api.context import ContextReader
 from eventspine.api.operation import BODY, OWNER, WRITING, Described, Operation, array, member
 from eventspine.api.service import SpineService
+from eventspine.contracts.entries import TTL_S_MAX
 from eventspine.contracts.errors import InvalidJson, InvalidRequest, RowNotFound
 from eventspine.contracts.json_text import json_text
 from eventspine.contracts.rows import Row
-from eventspine.services.tabular import TTL_S_MAX, TabularStoreService
+from eventspine.services.tabular import TabularStoreService
 
 _PAGE_NAMES = frozenset(["prefix", "after", "limit"])
 _NO_STORE: Header = (b"cache-control", b"no-store")
@@ -84,7 +85,7 @@ class TableEndpoints:
     async def put(self, call: Call) -> ASGIApp:
         values = query.parsed(call.query, ["ttl_s"])
         ttl_s = query.seconds(values, "ttl_s", TTL_S_MAX) if "ttl_s" in values else None
-        if_version = _expected(call)
+        if_version = negotiation.expected_version(call.fields)
         negotiation.require_json(call.fields)
         tables = self._tables(call)
         json = json_text(await read_body(call.receive, call.fields, self._limits.body_bytes_max))
@@ -93,7 +94,9 @@ class TableEndpoints:
 
     async def delete(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
-        if not await self._tables(call).delete(*_address(call), if_version=_expected(call)):
+        if not await self._tables(call).delete(
+            *_address(call), if_version=negotiation.expected_version(call.fields)
+        ):
             raise RowNotFound(f"no row {call.parameters['key'][:100]!r}")
         return Answer(204)
 
@@ -116,20 +119,6 @@ class TableEndpoints:
 
 def _address(call: Call) -> tuple[str, str]:
     return call.parameters["table_name"], call.parameters["key"]
-
-
-def _expected(call: Call) -> int | None:
-    """The version that If-Match names; 0 for `If-None-Match: *`."""
-    if call.fields.text(b"if-none-match") == "*":
-        if b"if-match" in call.fields:
-            raise InvalidRequest("If-Match and If-None-Match exclude each other")
-        return 0
-    tag = negotiation.entity_tag(call.fields)
-    if tag is None:
-        return None
-    if not (tag.isascii() and tag.isdigit() and len(tag) < 19):
-        raise InvalidRequest("If-Match must be the ETag of the row", parameter="If-Match")
-    return int(tag)
 
 
 def _parts(body: bytes) -> list[_Part]:

@@ -20,7 +20,7 @@ from eventspine.contracts.errors import RootLocked, RouteConflict, StoreCorrupt
 from eventspine.contracts.registry import RegistryImage
 from eventspine.contracts.settings import StorageSettings
 from eventspine.contracts.stores import StreamHead
-from eventspine.testing.registry import route
+from eventspine.testing.registry import change, route
 from eventspine.testing.simulated_disk import Crashed, SimulatedDisk
 from tests.adapters.filesystem.lines import closing, deleting, events, lines_of
 from tests.adapters.filesystem.machine import ROOT, Machine
@@ -158,7 +158,7 @@ def test_damage_of_one_stream_leaves_the_others_alone() -> None:
 def test_the_registry_survives_a_crash_at_every_operation(kind) -> None:
     images = [RegistryImage(n, (route(n, f"t{n}"),)) for n in range(1, 4)]
     crashes = 0
-    for n in range(1, 40):
+    for n in range(1, 60):
         disk = SimulatedDisk(ROOT, n)
         disk.crash_at = n
         store = FilesystemRegistryStore(ROOT, disk)  # type: ignore[arg-type]
@@ -166,17 +166,20 @@ def test_the_registry_survives_a_crash_at_every_operation(kind) -> None:
         trying = saved
         try:
             for trying in images:
-                store._save(trying, saved.revision)
+                store._save(trying, saved.revision, change(trying.revision, trying.routes[0]))
                 saved = trying
         except Crashed:
             crashes += 1
         disk.crash(kind)
         found = store._load()
         assert found in (saved, trying), json.dumps(found, default=str)
+        history = [change(m.revision, m.routes[0]) for m in images[: found.revision]]
+        assert store._load_history() == history
         if kind == "process":  # what was found must stay
-            store._save(RegistryImage(9, (route(9),)), found.revision)
+            store._save(RegistryImage(9, (route(9),)), found.revision, change(9, route(9)))
             disk.crash("power")
             assert store._load().revision == 9
+            assert store._load_history() == [*history, change(9, route(9))]
     assert crashes > 10
 
 

@@ -1,0 +1,145 @@
+"""`eventspine memory`: session memory, read and written."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+from urllib.parse import quote
+
+import anyio
+import click
+import orjson
+
+from eventspine.cli.output import note
+from eventspine.cli.store_access import open_stores
+from eventspine.cli.where import Where, where_options
+
+_PAGE_ENTRIES = 1000
+_namespace = click.option(
+    "--namespace", default="session", show_default=True, help="Whose entries."
+)
+
+
+@click.group()
+def memory() -> None:
+    """Read and write session memory: entries that live for a while."""
+
+
+def _entries(namespace: str, key: str | None = None, verb: str = "") -> str:
+    path = f"/v1/memory/{quote(namespace, safe='')}/entries"
+    return path if key is None else f"{path}/{quote(key, safe='')}{verb}"
+
+
+def _ask(where: Where, method: str, path: str, **more: Any) -> bytes:
+    async def run() -> bytes:
+        async with open_stores(where) as stores:
+            return (await stores.ask(method, path, **more)).content
+
+    return anyio.run(run)
+
+
+@memory.command("set")
+@click.argument("key")
+@click.argument("value", default="-")
+@click.option("--ttl", type=float, metavar="SECONDS", help="It lives for so long.")
+@click.option("--sliding", is_flag=True, help="Every get lets it live on for --ttl.")
+@click.option("--version", type=click.IntRange(0), help="Only if it is there in this version.")
+@_namespace
+@where_options
+def set_entry(
+    where: Where,
+    namespace: str,
+    key: str,
+    value: str,
+    ttl: float | None,
+    sliding: bool,
+    version: int | None,
+) -> None:
+    """Set an entry: VALUE is JSON, or - to read it from standard input.
+
+    With --version 0 only if there is no such entry.
+    """
+    content = sys.stdin.buffer.read() if value == "-" else value.encode()
+    headers: dict[str, str] = {}
+    if version is not None:
+        headers = {"if-match": f'"{version}"'} if version else {"if-none-match": "*"}
+    if sliding and ttl is None:
+        raise click.UsageError("--sliding needs --ttl")
+    params = {"ttl_s": None if sliding else ttl, "slide_s": ttl if sliding else None}
+    address = _entries(namespace, key)
+    click.echo(_ask(where, "PUT", address, params=params, headers=headers, content=content))
+
+
+@memory.command("get")
+@click.argument("key")
+@_namespace
+@where_options
+def get_entry(where: Where, namespace: str, key: str) -> None:
+    """Print an entry with its version; one that slides lives on."""
+    click.echo(_ask(where, "GET", _entries(namespace, key)))
+
+
+@memory.command("ttl")
+@click.argument("key")
+@_namespace
+@where_options
+def ttl_of_entry(where: Where, namespace: str, key: str) -> None:
+    """Print the seconds an entry has left; null if it stays."""
+    click.echo(_ask(where, "GET", _entries(namespace, key, "/ttl")))
+
+
+@memory.command("touch")
+@click.argument("key")
+@click.option("--ttl", type=float, metavar="SECONDS", help="For so long; without it, it stays.")
+@_namespace
+@where_options
+def touch_entry(where: Where, namespace: str, key: str, ttl: float | None) -> None:
+    """Let an entry live on from now."""
+    click.echo(_ask(where, "POST", _entries(namespace, key, "/touch"), params={"ttl_s": ttl}))
+
+
+@memory.command("incr")
+@click.argument("key")
+@click.option("--by", type=int, default=1, show_default=True, help="How much is added.")
+@click.option("--ttl", type=float, metavar="SECONDS", help="For an entry that begins with this.")
+@_namespace
+@where_options
+def increment_entry(where: Where, namespace: str, key: str, by: int, ttl: float | None) -> None:
+    """Add to an integer."""
+    params = {"by": by, "ttl_s": ttl}
+    click.echo(_ask(where, "POST", _entries(namespace, key, "/incr"), params=params))
+
+
+@memory.command("delete")
+@click.argument("key")
+@_namespace
+@where_options
+def delete_entry(where: Where, namespace: str, key: str) -> None:
+    """Delete an entry."""
+    _ask(where, "DELETE", _entries(namespace, key))
+
+
+@memory.command("list")
+@click.option("--prefix", default="", help="Only keys that begin so.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@_namespace
+@where_options
+def list_entries(where: Where, namespace: str, prefix: str, limit: int | None) -> None:
+    """Print the entries in key order, one JSON object a line."""
+
+    async def run() -> None:
+        left, after = limit, None
+        async with open_stores(where) as stores:
+            while left is None or left > 0:
+                wanted = _PAGE_ENTRIES if left is None else min(left, _PAGE_ENTRIES)
+                params = {"prefix": prefix, "after": after, "limit": wanted}
+                page = (await stores.ask("GET", _entries(namespace), params=params)).json()
+                for entry in page["entries"]:
+                    click.echo(orjson.dumps(entry))
+                left = None if left is None else left - len(page["entries"])
+                after = page["next"]
+                if after is None:
+                    return
+        note(f"there is more behind {after}")
+
+    anyio.run(run)

@@ -1,0 +1,173 @@
+"""`eventspine metrics`: points in; points, windows and pictures out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import anyio
+import click
+import orjson
+
+from eventspine.cli.metrics_picture import draw, write_png
+from eventspine.cli.output import note
+from eventspine.cli.store_access import open_stores
+from eventspine.cli.where import Where, where_options
+from eventspine.contracts.metrics import FILLS, TIERS, Number, checked_value
+
+
+@click.group()
+def metrics() -> None:
+    """Ingest metrics, and see what they add up to."""
+
+
+def _address(metric: str, what: str = "") -> str:
+    return f"/v1/metrics/{quote(metric, safe='')}{what}"
+
+
+def _tag_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--tag", "tags", multiple=True, metavar="NAME=VALUE", help="A tag; may be repeated."
+    )(command)
+
+
+def _range_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--start` and `--end`."""
+    text = "ISO 8601 with a zone, or seconds since 1970."
+    command = click.option("--end", metavar="TIME", help=f"Before then. {text}")(command)
+    return click.option("--start", metavar="TIME", help=f"From then on. {text}")(command)
+
+
+def _window_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What `aggregate` and `plot` ask for."""
+    tiers = click.Choice(["auto", *TIERS])
+    command = click.option("--tier", type=tiers, default="auto", help="What is read.")(command)
+    command = click.option("--step", metavar="SECONDS", help="Length of a window.")(command)
+    command = click.option(
+        "--agg", default="avg", show_default=True, help="sum, avg, min, max, count, last, rate, p99"
+    )(command)
+    return _range_options(_tag_option(command))
+
+
+@metrics.command("ingest")
+@click.argument("metric")
+@click.argument("value")
+@_tag_option
+@click.option("--source", metavar="ID", help="Who measured it.")
+@click.option("--ts", metavar="TIME", help="When, as ISO 8601 with a zone; now when left out.")
+@where_options
+def ingest(
+    where: Where,
+    metric: str,
+    value: str,
+    tags: tuple[str, ...],
+    source: str | None,
+    ts: str | None,
+) -> None:
+    """Store a value. One below zero comes behind --, as in: ingest METRIC -- -2."""
+    point = {"value": _number(value), "tags": _tags(tags), "source": source, "ts": ts}
+
+    async def run() -> Any:
+        async with open_stores(where) as stores:
+            content = orjson.dumps(point)
+            return (await stores.ask("POST", _address(metric), content=content)).json()
+
+    _print_points(anyio.run(run)["points"])
+
+
+@metrics.command("query")
+@click.argument("metric")
+@_tag_option
+@_range_options
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The newest.")
+@where_options
+def query(
+    where: Where, metric: str, tags: tuple[str, ...], start: str | None, end: str | None, limit: int
+) -> None:
+    """Print points as they came, one JSON object a line."""
+    params = {"tags": _selector(tags), "start": start, "end": end, "limit": limit}
+    _print_points(anyio.run(_asked, where, _address(metric), params)["points"])
+
+
+@metrics.command("latest")
+@click.argument("metric")
+@_tag_option
+@where_options
+def latest(where: Where, metric: str, tags: tuple[str, ...]) -> None:
+    """Print the newest point."""
+    params = {"tags": _selector(tags)}
+    _print_points([anyio.run(_asked, where, _address(metric, "/latest"), params)])
+
+
+@metrics.command("aggregate")
+@click.argument("metric")
+@_window_options
+@click.option("--fill", type=click.Choice(FILLS), default="none", show_default=True)
+@where_options
+def aggregate(where: Where, metric: str, **options: Any) -> None:
+    """Print windows, one JSON object a line."""
+    found = anyio.run(_windows, where, metric, options)
+    for window in found["windows"]:
+        click.echo(orjson.dumps(window))
+    if not found["complete"]:
+        note(f"the tier {found['tier']} has not everything since {found['start']} any more")
+
+
+@metrics.command("plot")
+@click.argument("metric")
+@_window_options
+@click.option(
+    "--png",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a picture instead of drawing here.",
+)
+@where_options
+def plot(where: Where, metric: str, png: Path | None, **options: Any) -> None:
+    """Draw windows: here, or with --png into a file."""
+    found = anyio.run(_windows, where, metric, {**options, "fill": "null"})
+    if png is None:
+        click.echo(draw(found))
+    else:
+        write_png(found, png)
+        note(f"{len(found['windows'])} windows in {png}")
+
+
+async def _asked(where: Where, address: str, params: Mapping[str, Any]) -> Any:
+    async with open_stores(where) as stores:
+        return (await stores.ask("GET", address, params=params)).json()
+
+
+async def _windows(where: Where, metric: str, options: Mapping[str, Any]) -> Any:
+    params = {**options, "tags": _selector(options["tags"])}
+    return await _asked(where, _address(metric, "/aggregate"), params)
+
+
+def _print_points(points: list[Any]) -> None:
+    for point in points:
+        click.echo(orjson.dumps(point))
+
+
+def _number(text: str) -> Number:
+    try:
+        return checked_value(int(text) if text.lstrip("+-").isdigit() else float(text))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a number", param_hint="VALUE") from None
+
+
+def _tags(given: tuple[str, ...]) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for one in given:
+        name, is_there, value = one.partition("=")
+        if not is_there:
+            raise click.BadParameter(f"{one!r} is not NAME=VALUE", param_hint="--tag")
+        tags[name] = value
+    return tags
+
+
+def _selector(given: tuple[str, ...]) -> str | None:
+    """As `tags` of a query string has it."""
+    pairs = _tags(given).items()
+    return ",".join(f"{quote(n, safe='')}={quote(v, safe='')}" for n, v in pairs) or None

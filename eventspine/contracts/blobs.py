@@ -1,0 +1,77 @@
+"""Where bytes of any size lie: drafts that become durable, and names they are published under.
+
+A folder is a scope's (`{kind}/{tenant}/{env}/{surface}/blobs`), a name is one path segment. What a
+name means, and since when, is not known here: an index says that (actors/states/objects.py).
+Source: PATH-02, FN-13.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+
+class BlobDraft(ABC):
+    """Bytes on their way in. Nobody sees them before they are published."""
+
+    size: int
+
+    @property
+    @abstractmethod
+    def sha256(self) -> str:
+        """Of what was written so far, in hexadecimal digits."""
+
+    @abstractmethod
+    async def write(self, piece: bytes) -> None:
+        """Append these bytes."""
+
+    @abstractmethod
+    async def finish(self) -> None:
+        """Make bytes and name durable: after it they survive a power cut. Nothing is written on."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Let go of it; the bytes stay where they are. Closing again is no error."""
+
+
+class BlobReader(ABC):
+    """The bytes of a name as they were when it was opened, whatever happens to the name."""
+
+    size: int
+
+    @abstractmethod
+    async def read(self, count: int, offset: int) -> bytes:
+        """Up to `count` bytes from `offset`; fewer only at the end."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Let go of it. Closing again is no error."""
+
+
+class BlobStore(ABC):
+    """Blobs by folder and name.
+
+    Every method raises StoreFull, StoreUnavailable, or for bytes that cannot be read StoreCorrupt.
+    """
+
+    @abstractmethod
+    async def begin(self, folder: str, name: str) -> BlobDraft:
+        """A new, empty draft. `name` must be unused; the folder is made if it is not there."""
+
+    @abstractmethod
+    async def publish(self, folder: str, draft: str, name: str) -> bool:
+        """Give a finished draft another name, at once, in place of what had it.
+
+        After a crash it has the old name or the new one. Answers False if there is no such draft.
+        """
+
+    @abstractmethod
+    async def open(self, folder: str, name: str) -> BlobReader | None:
+        """What a name stands for now; None for nothing."""
+
+    @abstractmethod
+    async def delete(self, folder: str, name: str) -> bool:
+        """Remove a name, durably. Answers whether there was one."""
+
+    @abstractmethod
+    async def names(self, folder: str) -> list[str]:
+        """All names of a folder in order, drafts among them; none if it was never written to."""

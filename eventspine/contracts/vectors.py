@@ -1,0 +1,139 @@
+"""Vectors of a collection: what the vector store is given and answers. Source: KIND-08.
+
+A vector is kept as little-endian float32; that rounding is all that ever happens to it. Distances
+are of the kept values, in double precision, smaller is nearer.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from math import fsum, sqrt
+from operator import mul
+from typing import Any, NamedTuple
+
+import orjson
+
+from eventspine.contracts.errors import InvalidVector
+
+COMPONENT_MAX = 1e15  # beyond that, sums of squares leave what float32 can hold
+LENGTH_MIN = 1e-15  # shorter has no direction that float32 can tell
+_FLOAT_BYTES = 4
+
+
+class Metric(StrEnum):
+    """How far apart two vectors are."""
+
+    COSINE = "cosine"  # 1 - cos of the angle: 0 to 2
+    L2 = "l2"  # the length of the difference
+    DOT = "dot"  # minus the inner product
+
+
+class VectorPoint:
+    """One vector with its metadata, as it stands. Never changed once made."""
+
+    __slots__ = ("_metadata", "id", "json", "updated_at", "vector", "version")
+
+    def __init__(self, id: str, vector: bytes, json: bytes, version: int, updated_at: str) -> None:
+        self.id = id
+        self.vector = vector
+        self.json = json  # the metadata as it was sent
+        self.version = version
+        self.updated_at = updated_at
+        self._metadata: dict[str, Any] | None = None
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Decoded once, and shared: not to be changed."""
+        if self._metadata is None:
+            self._metadata = orjson.loads(self.json)
+        return self._metadata
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return unpacked(self.vector)
+
+    def as_json(self, *, vector: bool = True) -> dict[str, Any]:
+        values = {"vector": self.values} if vector else {}
+        return {
+            "id": self.id,
+            **values,
+            "metadata": orjson.Fragment(self.json),
+            "version": self.version,
+            "updated_at": self.updated_at,
+        }
+
+
+class Neighbour(NamedTuple):
+    """A point that was found, and how far away it is."""
+
+    point: VectorPoint
+    distance: float
+
+    @property
+    def id(self) -> str:
+        return self.point.id
+
+    def as_json(self) -> dict[str, Any]:
+        point = self.point.as_json(vector=False)
+        return {"id": point.pop("id"), "distance": self.distance, **point}
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """What a collection is, and how many points it holds."""
+
+    collection: str
+    dimensions: int
+    metric: Metric
+    count: int
+    created_at: str
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class PointWrite(NamedTuple):
+    """One part of a batch: an upsert, or a delete where `vector` is None."""
+
+    id: str
+    vector: bytes | None
+    json: bytes = b"{}"
+
+
+def packed(values: Iterable[float], where: str = "the vector") -> bytes:
+    """Little-endian float32. Raises InvalidVector for what is not finite or too large."""
+    try:
+        numbers = tuple(values)
+        vector = struct.pack(f"<{len(numbers)}f", *numbers)
+        # a comparison with NaN is false, so that NaN is refused too
+        usable = all(-COMPONENT_MAX <= value <= COMPONENT_MAX for value in numbers)
+    except (TypeError, ValueError, OverflowError, struct.error) as error:
+        raise InvalidVector(f"{where} is not numbers that float32 can hold: {error}") from None
+    if not usable:
+        raise InvalidVector(f"{where} has a number that is not finite or beyond {COMPONENT_MAX:g}")
+    return vector
+
+
+def unpacked(vector: bytes) -> tuple[float, ...]:
+    return struct.unpack(f"<{len(vector) // _FLOAT_BYTES}f", vector)
+
+
+def dimensions_of(vector: bytes) -> int:
+    return len(vector) // _FLOAT_BYTES
+
+
+def length(values: Sequence[float]) -> float:
+    return sqrt(fsum(map(mul, values, values)))
+
+
+def distance(metric: Metric, a: Sequence[float], b: Sequence[float]) -> float:
+    """The distance that answers state; the same whatever engine looked first."""
+    if metric is Metric.L2:
+        return sqrt(fsum((x - y) ** 2 for x, y in zip(a, b, strict=True)))
+    dot = fsum(map(mul, a, b))
+    if metric is Metric.DOT:
+        return 0.0 - dot  # not -0.0
+    return min(2.0, max(0.0, 1.0 - dot / (length(a) * length(b))))

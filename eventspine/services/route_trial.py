@@ -1,0 +1,83 @@
+"""Answers about routes that change nothing: why a row serves a scope, and what a change would do.
+
+Source: DESIGN decision 11, Q10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from eventspine.contracts.backends import Probe
+from eventspine.contracts.route import ResourceRoute, RouteKey, RouteSpec
+from eventspine.contracts.route_change import Difference, RouteHealth
+
+
+class Trial(NamedTuple):
+    """A change that was tried. `moves`: scopes in use that would get another backend."""
+
+    revision: int
+    action: str
+    diff: Difference
+    probe: Probe
+    moves: list[RouteKey]
+
+    def members(self) -> dict[str, Any]:
+        return {
+            "dry_run": True,
+            "revision": self.revision,
+            "action": self.action,
+            "diff": self.diff,
+            "probe": self.probe._asdict(),
+            "moves": [key._asdict() for key in self.moves],
+        }
+
+
+def explained(
+    key: RouteKey,
+    rows: Mapping[RouteKey, ResourceRoute],
+    refusal: Callable[[RouteSpec], str | None],
+    health: Callable[[RouteKey], RouteHealth],
+    revision: int,
+) -> dict[str, Any]:
+    """The rows that could serve a scope in the order they are looked for, and which one does."""
+    winner: ResourceRoute | None = None
+    candidates = []
+    for candidate in key.rows():
+        row = rows.get(candidate)
+        why = _why(candidate, row, winner)
+        if winner is None:
+            winner = row
+        candidates.append(
+            {
+                "key": candidate._asdict(),
+                "exists": row is not None,
+                "wins": row is not None and row is winner,
+                "why": why,
+            }
+        )
+    return {
+        "key": key._asdict(),
+        "revision": revision,
+        "route": None if winner is None else winner.model_dump(mode="json"),
+        "health": None if winner is None else health(winner.key).model_dump(),
+        "refused": None if winner is None else refusal(winner),
+        "why": _because(key, winner),
+        "candidates": candidates,
+    }
+
+
+def _why(candidate: RouteKey, row: ResourceRoute | None, winner: ResourceRoute | None) -> str:
+    if row is None:
+        return "there is no such row"
+    if winner is None:
+        return "it is the most specific row there is"
+    return f"{'/'.join(winner.key)} is more specific"
+
+
+def _because(key: RouteKey, winner: ResourceRoute | None) -> str:
+    if winner is None:
+        return f"No route configured for {key.resource_kind}"
+    if winner.key == key:
+        return "the row is for exactly this scope"
+    return f"no row is more specific; any {', '.join(winner.key.wild)} will do for this one"
