@@ -33,14 +33,15 @@ else # what computes keeps one processor busy, and the rest mostly waits: side b
     for room in actors adapters conformance contracts native runtime stores; do
         set -- "$@" "tests/$room"
     done
-    pytest -p no:cacheprovider "$@" >"$log" 2>&1 &
+    pytest -p no:cacheprovider -m "not alone" "$@" >"$log" 2>&1 &
     computing=$!
     for room; do
         set -- "$@" "--ignore=$room"
         shift
     done
-    pytest "$@" || failed="$failed tests"
+    pytest -m "not alone" "$@" || failed="$failed tests"
     wait "$computing" || failed="$failed computing"
+    pytest -m alone || failed="$failed alone"
     printf '\nwhat computes, which ran beside the others:\n'
     cat "$log"
     rm -f "$log"

@@ -162,10 +162,9 @@ class JournalHost(Generic[S]):
         ):
             return
         actor.compact_at = 2 * actor.sequence  # not tried again soon if it cannot be done now
-        lines = self._lines(list(actor.state.snapshot()), origin, actor.epoch + 1, 1)
-        size, limits = sum(map(len, lines)), self._host.limits
-        if size > limits.compaction_bytes_max:
-            log.warning("%s: %d bytes are too many to be compacted", actor.key, size)
+        lines = self._snapshot(actor, origin)
+        if lines is None:
+            log.warning("%s: what counts is too much to be written anew", actor.key)
             return
         end = JournalCommit(
             actor, actor.epoch, actor.sequence + 1, [], origin.mode, CommitKind.DELETE
@@ -176,6 +175,20 @@ class JournalHost(Generic[S]):
         actor.pending += [end, new] if lines else [end]
         actor.epoch, actor.sequence, actor.compact_at = actor.epoch + 1, len(lines), 0
         actor.mode = origin.mode if lines else None
+
+    def _snapshot(self, actor: JournalActor[S], origin: Origin) -> list[bytes] | None:
+        """The lines of the journal written anew; None as soon as they are too many bytes."""
+        lines: list[bytes] = []
+        room = self._host.limits.compaction_bytes_max
+        try:
+            for record in actor.state.snapshot():
+                lines += self._lines([record], origin, actor.epoch + 1, len(lines) + 1)
+                room -= len(lines[-1])
+                if room < 0:
+                    return None
+        except TooLarge:  # `event_bytes_max` has become less since it was written
+            return None
+        return lines
 
     async def _activate(self, key: str) -> JournalActor[S]:
         store = self._host.open_store()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from eventspine.api.fields import Fields
 from eventspine.api.refusals import UnsupportedMediaType
 from eventspine.contracts.cursor import Cursor
-from eventspine.contracts.errors import InvalidCursor, InvalidRequest, PreconditionFailed
+from eventspine.contracts.errors import InvalidCursor, InvalidRequest
 from eventspine.contracts.ids import checked_id
 
 JSON_TYPES = frozenset(["application/json"])
 NDJSON_TYPES = frozenset(["application/x-ndjson", "application/ndjson"])
 EVENT_STREAM = "text/event-stream"
+NO_VERSION = 2**62
 
 
 def is_ndjson(fields: Fields) -> bool:
@@ -88,19 +89,15 @@ def entity_tag(fields: Fields) -> str | None:
 def expected_version(fields: Fields) -> int | None:
     """The version that If-Match names; 0 for `If-None-Match: *`.
 
-    Raises:
-        PreconditionFailed: both are there, and nothing can be at a version and not be there.
+    Both together is `NO_VERSION`: what nothing is at, so that it is refused as any other (412),
+    after everything else that may be wrong.
     """
-    if fields.text(b"if-none-match") == "*":
-        if b"if-match" in fields:
-            raise PreconditionFailed("nothing is at a version and not there", expected="0")
-        return 0
     tag = entity_tag(fields)
-    if tag is None:
-        return None
-    if not (tag.isascii() and tag.isdigit() and len(tag) < 19):
+    if tag is not None and not (tag.isascii() and tag.isdigit() and len(tag) < 19):
         raise InvalidRequest("If-Match must be an ETag as it was answered", parameter="If-Match")
-    return int(tag)
+    if fields.text(b"if-none-match") == "*":
+        return 0 if tag is None else NO_VERSION
+    return None if tag is None else int(tag)
 
 
 def expected_position(fields: Fields) -> str | None:

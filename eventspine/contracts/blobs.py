@@ -2,7 +2,7 @@
 
 A folder is a scope's (`{kind}/{tenant}/{env}/{surface}/blobs`), a name is one path segment. What a
 name means, and since when, is not known here: an index says that (actors/states/objects.py).
-Source: PATH-02, FN-13.
+Source: PATH-02, FN-03.
 """
 
 from __future__ import annotations

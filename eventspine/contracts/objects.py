@@ -1,4 +1,4 @@
-"""Objects: what the object store answers. Source: FN-13 … FN-16, KIND-04."""
+"""Objects: what the object store answers. Source: FN-03 … FN-08, KIND-09."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ObjectStoreService: bytes of any size by key. Source: FN-13 … FN-16, CLS-21, KIND-04.
+"""ObjectStoreService: bytes of any size by key. Source: FN-03 … FN-08, CLS-13, CLS-14, KIND-09.
 
     objects = spine.objects(context)
     await objects.put_object("reports/1.pdf", content)       # "eventspine://object_store/…"

@@ -4,7 +4,7 @@ A token is `{claims}.{signature}`, both base64url: claims are JSON, the signatur
 their bytes under the root's secret. Bound are the method, the scope, the key, the content type, the
 largest size and the end, so that none of them can be exchanged. Compared in constant time; nothing
 of a token is believed, or even parsed, before its signature is right.
-Source: FN-14, after what presigned addresses of S3 do.
+Source: FN-07, after what presigned addresses of S3 do.
 """
 
 from __future__ import annotations

@@ -97,6 +97,7 @@ def test_a_stalled_reader_costs_little_and_gives_it_back(server: Server, kind: s
     assert each <= BYTES_EACH_MAX, f"{each / 1024:.1f} KiB each"
 
 
+@pytest.mark.alone
 def test_appends_are_as_fast_beside_a_thousand_stalled_readers(
     server: Server, tmp_path: Path
 ) -> None:

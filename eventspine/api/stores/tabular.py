@@ -85,9 +85,8 @@ class TableEndpoints:
     async def put(self, call: Call) -> ASGIApp:
         values = query.parsed(call.query, ["ttl_s"])
         ttl_s = query.seconds(values, "ttl_s", TTL_S_MAX) if "ttl_s" in values else None
-        if_version = negotiation.expected_version(call.fields)
         negotiation.require_json(call.fields)
-        tables = self._tables(call)
+        tables, if_version = self._tables(call), negotiation.expected_version(call.fields)
         json = json_text(await read_body(call.receive, call.fields, self._limits.body_bytes_max))
         row = await tables.upsert_json(*_address(call), json, if_version=if_version, ttl_s=ttl_s)
         return _row_answer(200, row)
