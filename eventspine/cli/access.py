@@ -48,6 +48,24 @@ class Access(Protocol):
     def completed(self, stated: dict[str, str]) -> dict[str, str]: ...
 
 
+async def spine_or_url(stack: AsyncExitStack, where: Where) -> Spine | str:
+    """The root opened in this process until `stack` ends, or the address of who serves it.
+
+    Raises as `open_access` does.
+    """
+    from eventspine.bootstrap import open_spine
+
+    if where.url is not None:
+        return where.url
+    try:
+        return await stack.enter_async_context(open_spine(where.root))
+    except RootLocked as locked:
+        holder = locked.fields.get("url")
+        if not isinstance(holder, str):
+            raise
+        return holder
+
+
 @asynccontextmanager
 async def open_access(where: Where) -> AsyncIterator[Access]:
     """Access to what `where` names.
@@ -56,23 +74,13 @@ async def open_access(where: Where) -> AsyncIterator[Access]:
         RootLocked: a process that is no server has the root.
         RootInvalid, SettingsInvalid: the root cannot be used as it is.
     """
-    from eventspine.bootstrap import open_spine
-
     async with AsyncExitStack() as stack:
-        url = where.url
-        if url is None:
-            try:
-                spine = await stack.enter_async_context(open_spine(where.root))
-            except RootLocked as locked:
-                holder = locked.fields.get("url")
-                if not isinstance(holder, str):
-                    raise
-                url = holder
-            else:
-                yield Embedded(spine, where.stated)
-                return
+        found = await spine_or_url(stack, where)
+        if not isinstance(found, str):
+            yield Embedded(found, where.stated)
+            return
         client = await stack.enter_async_context(
-            EventspineClient(url, context=where.stated, connections_max=4)
+            EventspineClient(found, context=where.stated, connections_max=4)
         )
         yield OverHttp(client)
 

@@ -8,13 +8,10 @@ from urllib.parse import quote
 
 import anyio
 import click
-import orjson
 
-from eventspine.cli.output import note
-from eventspine.cli.store_access import open_stores
+from eventspine.cli.store_access import open_stores, print_pages
 from eventspine.cli.where import Where, where_options
 
-_PAGE_ENTRIES = 1000
 _namespace = click.option(
     "--namespace", default="session", show_default=True, help="Whose entries."
 )
@@ -126,20 +123,4 @@ def delete_entry(where: Where, namespace: str, key: str) -> None:
 @where_options
 def list_entries(where: Where, namespace: str, prefix: str, limit: int | None) -> None:
     """Print the entries in key order, one JSON object a line."""
-
-    async def run() -> None:
-        left, after = limit, None
-        async with open_stores(where) as stores:
-            while left is None or left > 0:
-                wanted = _PAGE_ENTRIES if left is None else min(left, _PAGE_ENTRIES)
-                params = {"prefix": prefix, "after": after, "limit": wanted}
-                page = (await stores.ask("GET", _entries(namespace), params=params)).json()
-                for entry in page["entries"]:
-                    click.echo(orjson.dumps(entry))
-                left = None if left is None else left - len(page["entries"])
-                after = page["next"]
-                if after is None:
-                    return
-        note(f"there is more behind {after}")
-
-    anyio.run(run)
+    anyio.run(print_pages, where, _entries(namespace), "entries", prefix, limit)

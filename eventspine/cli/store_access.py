@@ -10,14 +10,18 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import click
 import httpx
+import orjson
 
+from eventspine.cli.access import spine_or_url
+from eventspine.cli.output import note
 from eventspine.cli.where import Where
 from eventspine.client.context_headers import headers_of
 from eventspine.client.problem import error_of
-from eventspine.contracts.errors import RootLocked
 
 TIMEOUT_S = 60.0
+_PAGE_ITEMS = 1000
 
 
 class StoreAccess:
@@ -53,21 +57,31 @@ class StoreAccess:
 async def open_stores(where: Where) -> AsyncIterator[StoreAccess]:
     """Access to the stores of what `where` names. Raises as `open_access` does."""
     from eventspine.api.app import create_app
-    from eventspine.bootstrap import open_spine
 
     async with AsyncExitStack() as stack:
-        url, transport = where.url, None
-        if url is None:
-            try:
-                spine = await stack.enter_async_context(open_spine(where.root))
-            except RootLocked as locked:
-                holder = locked.fields.get("url")
-                if not isinstance(holder, str):
-                    raise
-                url = holder
-            else:
-                url, transport = "http://eventspine", httpx.ASGITransport(create_app(spine))
+        found, transport = await spine_or_url(stack, where), None
+        if isinstance(found, str):
+            url = found
+        else:
+            url, transport = "http://eventspine", httpx.ASGITransport(create_app(found))
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=url, transport=transport, timeout=TIMEOUT_S)
         )
         yield StoreAccess(client, where)
+
+
+async def print_pages(where: Where, path: str, member: str, prefix: str, limit: int | None) -> None:
+    """What a listing has in its `member`, page after page, one JSON object a line."""
+    left, after = limit, None
+    async with open_stores(where) as stores:
+        while left is None or left > 0:
+            wanted = _PAGE_ITEMS if left is None else min(left, _PAGE_ITEMS)
+            params = {"prefix": prefix, "after": after, "limit": wanted}
+            page = (await stores.ask("GET", path, params=params)).json()
+            for item in page[member]:
+                click.echo(orjson.dumps(item))
+            left = None if left is None else left - len(page[member])
+            after = page["next"]
+            if after is None:
+                return
+    note(f"there is more behind {after}")

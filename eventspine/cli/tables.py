@@ -7,13 +7,9 @@ from urllib.parse import quote
 
 import anyio
 import click
-import orjson
 
-from eventspine.cli.output import note
-from eventspine.cli.store_access import open_stores
+from eventspine.cli.store_access import open_stores, print_pages
 from eventspine.cli.where import Where, where_options
-
-_PAGE_ROWS = 1000
 
 
 @click.group()
@@ -92,20 +88,4 @@ def delete_row(where: Where, table: str, key: str) -> None:
 @where_options
 def list_rows(where: Where, table: str, prefix: str, limit: int | None) -> None:
     """Print the rows of TABLE in key order."""
-
-    async def run() -> None:
-        left, after = limit, None
-        async with open_stores(where) as stores:
-            while left is None or left > 0:
-                wanted = _PAGE_ROWS if left is None else min(left, _PAGE_ROWS)
-                params = {"prefix": prefix, "after": after, "limit": wanted}
-                page = (await stores.ask("GET", _rows(table), params=params)).json()
-                for row in page["rows"]:
-                    click.echo(orjson.dumps(row))
-                left = None if left is None else left - len(page["rows"])
-                after = page["next"]
-                if after is None:
-                    return
-        note(f"there is more behind {after}")
-
-    anyio.run(run)
+    anyio.run(print_pages, where, _rows(table), "rows", prefix, limit)

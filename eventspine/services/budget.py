@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from eventspine.actors.states.ledger import Ledger, Spend
@@ -34,6 +33,7 @@ from eventspine.contracts.budget import (
     checked_window,
 )
 from eventspine.contracts.context import RequestContext
+from eventspine.contracts.entries import later
 from eventspine.contracts.errors import (
     CallerError,
     EventConflict,
@@ -136,7 +136,7 @@ class BudgetStoreService:
                 f"timeout_s must be above 0 and at most {TIMEOUT_S_MAX}", parameter="timeout_s"
             )
         spend = _spend("reserve", id, accounts, unit, checked_amount(amount, 1))
-        timed = spend._replace(timeout_s=float(timeout_s), expires_at=_later(now, timeout_s))
+        timed = spend._replace(timeout_s=float(timeout_s), expires_at=later(now, timeout_s))
         return await self._spend(timed, now)
 
     async def commit(self, id: str, amount: int | None = None) -> Entry:
@@ -262,12 +262,6 @@ def _accepted(answer: Entry | CallerError) -> Entry:
     if isinstance(answer, CallerError):
         raise answer
     return answer
-
-
-def _later(now: str, seconds: float) -> str:
-    """The time so many seconds after `now`, in the same form."""
-    at = datetime.fromisoformat(now) + timedelta(seconds=seconds)
-    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
 
 
 def _is_text(value: str) -> bool:

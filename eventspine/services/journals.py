@@ -14,7 +14,7 @@ from eventspine.actors.journal import Origin
 from eventspine.actors.journal_host import JournalHost
 from eventspine.actors.route import RouteActors
 from eventspine.contracts.context import RequestContext, Scope
-from eventspine.contracts.ids import checked_id, path_segment
+from eventspine.contracts.ids import path_segment
 from eventspine.contracts.journal import Decide, State
 from eventspine.contracts.route import ResourceKind, RouteKey
 from eventspine.contracts.wire import WallClock, encode_json
@@ -98,8 +98,3 @@ class Journals:
             RouteKey(kind.value, scope.tenant_id, scope.env, scope.project_id, scope.mode)
             for kind, scope in self._known
         }
-
-
-def named(value: str, what: str) -> str:
-    """A name that a client has chosen, if it can be one. Raises InvalidId."""
-    return checked_id(value, what)
