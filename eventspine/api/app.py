@@ -9,18 +9,18 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import Receive, Scope, Send
 
 from eventspine.api.address import RawRoute
-from eventspine.api.append_lane import AppendLane
 from eventspine.api.context import ContextReader
 from eventspine.api.cors import Cors
 from eventspine.api.every_answer import EveryAnswer
 from eventspine.api.front import Front
 from eventspine.api.health import HealthEndpoints
-from eventspine.api.known_heads import KnownHeads
+from eventspine.api.lane.append_lane import AppendLane
+from eventspine.api.lane.known_heads import KnownHeads
 from eventspine.api.metrics import Metrics
 from eventspine.api.openapi import OpenApiEndpoint
 from eventspine.api.refusals import AddressNotFound
-from eventspine.api.route_registry import RegistryEndpoints
-from eventspine.api.routes import RouteEndpoints
+from eventspine.api.routing.registry import RegistryEndpoints
+from eventspine.api.routing.rows import RouteEndpoints
 from eventspine.api.service import SpineService
 from eventspine.api.site import SiteEndpoints
 from eventspine.api.stores.budget import BudgetEndpoints

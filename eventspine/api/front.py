@@ -15,13 +15,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eventspine.api.address import raw_path
 from eventspine.api.answer import Answer, Header
-from eventspine.api.append_lane import AppendLane
 from eventspine.api.call import CALL, Call
 from eventspine.api.context import request_id_of
 from eventspine.api.cors import is_preflight
 from eventspine.api.every_answer import EveryAnswer
 from eventspine.api.fields import Fields
 from eventspine.api.guard import refuse_framing
+from eventspine.api.lane.append_lane import AppendLane
 from eventspine.api.refusals import ClientGone
 from eventspine.contracts.errors import EventspineError, InvalidRequest, TooLarge
 

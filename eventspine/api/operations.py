@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from eventspine.api import route_operations
 from eventspine.api.operation import BODY, OWNER, WRITING, Operation
+from eventspine.api.routing import operations as route_operations
 from eventspine.api.stores import (
     budget_described,
     budget_policies,

@@ -28,11 +28,11 @@ from uvicorn.server import ServerState
 
 from eventspine.api.answer import Answer
 from eventspine.api.context import new_request_id
-from eventspine.api.direct import WIRE, wire_of
 from eventspine.api.guard import SAME_ORIGIN, STANDARD_HEADERS
+from eventspine.api.live.direct import WIRE, wire_of
+from eventspine.api.live.tail import ABORT
 from eventspine.api.problem import problem
 from eventspine.api.refusals import HeadersTooLarge, RequestTimeout, TooManyConnections
-from eventspine.api.tail import ABORT
 from eventspine.contracts.errors import EventspineError, InvalidRequest
 from eventspine.contracts.limits import Limits
 

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from uvicorn.server import Server
 
 from eventspine.api.front import Front
-from eventspine.api.lane_protocol import LaneConfig, LaneProtocol
+from eventspine.api.lane.protocol import LaneConfig, LaneProtocol
 from eventspine.api.protocol import EdgeConfig, EdgeProtocol
 from eventspine.contracts.limits import Limits
 

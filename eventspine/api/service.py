@@ -19,7 +19,7 @@ from eventspine.services.budget_policy import BudgetPolicyRepo
 from eventspine.services.memory import MemoryStoreService
 from eventspine.services.metrics import MetricsStoreService
 from eventspine.services.objects import ObjectStoreService
-from eventspine.services.routes import RouteService
+from eventspine.services.routing.service import RouteService
 from eventspine.services.sender import Sender
 from eventspine.services.tabular import TabularStoreService
 from eventspine.services.upload_grants import UploadGrant

@@ -7,16 +7,17 @@ from functools import partial
 import anyio
 from starlette.types import ASGIApp
 
-from eventspine.api import multiplex, negotiation, query
+from eventspine.api import negotiation, query
 from eventspine.api.answer import JSON, Answer, Header, json_answer
 from eventspine.api.bodies import appended_body, page_body
 from eventspine.api.body import read_body, refuse_long
 from eventspine.api.call import Call
 from eventspine.api.context import QUERY_NAMES, ContextReader
-from eventspine.api.many_tails import ManyTails
+from eventspine.api.live import multiplex
+from eventspine.api.live.many_tails import ManyTails
+from eventspine.api.live.tail import StreamTail
 from eventspine.api.presence import while_connected
 from eventspine.api.service import SpineService
-from eventspine.api.tail import StreamTail
 from eventspine.contracts.answers import Appended, Head, Page
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.cursor import Cursor

@@ -1,6 +1,6 @@
 /* Lane: an append over HTTP, from the bytes of a request to the bytes of its answer.
  *
- * Job: what api/append_lane.py does, for a request that is here in full, is new to nobody (its
+ * Job: what api/lane/append_lane.py does, for a request that is here in full, is new to nobody (its
  * header block was read before) and holds plain events: one, an array, or NDJSON.
  * Rules: `start` answers False, having done nothing, for whatever is not so; the Python twin then
  * takes the same bytes. JSON is read by msgspec and orjson, as there. Nothing is refused in here.

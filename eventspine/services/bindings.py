@@ -15,7 +15,7 @@ from eventspine.contracts.context import Scope
 from eventspine.contracts.route import ResourceKind, RouteKey
 from eventspine.contracts.wire import encode_json
 from eventspine.services.envelope import Place, place_of
-from eventspine.services.routes import RouteService
+from eventspine.services.routing.service import RouteService
 
 PLACES_MAX = 65_536
 SCOPES_MAX = 100_000

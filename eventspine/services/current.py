@@ -17,7 +17,7 @@ from eventspine.contracts.errors import RegistryNotOpen
 from eventspine.contracts.route import ResourceRoute
 
 if TYPE_CHECKING:
-    from eventspine.services.routes import RouteService
+    from eventspine.services.routing.service import RouteService
     from eventspine.services.spine import Spine
 
 _running: list[Spine] = []

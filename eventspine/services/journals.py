@@ -18,7 +18,7 @@ from eventspine.contracts.ids import path_segment
 from eventspine.contracts.journal import Decide, State
 from eventspine.contracts.route import ResourceKind, RouteKey
 from eventspine.contracts.wire import WallClock, encode_json
-from eventspine.services.routes import RouteService
+from eventspine.services.routing.service import RouteService
 
 SCOPES_MAX = 100_000
 S = TypeVar("S", bound=State[Any])

@@ -27,7 +27,7 @@ from eventspine.services.metrics import MetricsStoreService
 from eventspine.services.object_shelf import Shelves
 from eventspine.services.objects import ObjectStoreService
 from eventspine.services.reading import Reading
-from eventspine.services.routes import RouteService
+from eventspine.services.routing.service import RouteService
 from eventspine.services.statistics import SpineStatistics
 from eventspine.services.tabular import TabularStoreService
 from eventspine.services.upload_grants import SigningKey, UploadGrant, grant_of, in_memory_key

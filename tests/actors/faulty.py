@@ -103,7 +103,7 @@ async def open_faulty(
     root: Path, monkeypatch: pytest.MonkeyPatch, **limits: Any
 ) -> AsyncIterator[tuple[Spine, Faults]]:
     faults = Faults()
-    monkeypatch.setattr("eventspine.bootstrap.MemoryEventStreamStore", faults.store)
+    monkeypatch.setattr("eventspine.bootstrap.backends.MemoryEventStreamStore", faults.store)
     async with open_spine(root, settings=Settings(limits=Limits(**limits))) as spine:
         await spine.routes.create(memory_route())
         await spine.head("warm up", CONTEXT)

@@ -16,7 +16,7 @@ import httpx
 import uvloop
 
 from eventspine.api.app import create_app
-from eventspine.api.append_lane import AppendLane
+from eventspine.api.lane.append_lane import AppendLane
 from eventspine.api.server import serve
 from eventspine.bootstrap import KINDS, open_spine
 from eventspine.contracts.limits import Limits

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from eventspine.actors.audience import READERS_A_PASS, Reader
-from eventspine.api import direct
-from eventspine.api.direct import Wire
+from eventspine.api.live import direct
+from eventspine.api.live.direct import Wire
 from eventspine.contracts.answers import TailSlice
 from eventspine.services.spine import Spine
 from tests.api.serving import Serve, Served, append, events, read_all, readers, tail

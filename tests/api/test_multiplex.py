@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventspine.api.multiplex import list_hash, packed, stream_list, unpacked
+from eventspine.api.live.multiplex import list_hash, packed, stream_list, unpacked
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import EventspineError, InvalidCursor, InvalidRequest, TooLarge
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from eventspine.api import sse
+from eventspine.api.live import sse
 from eventspine.contracts.answers import TailSlice
 from eventspine.contracts.cursor import Cursor
 from tests.api.whatwg import Event, EventParser

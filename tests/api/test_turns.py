@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from eventspine.api.turns import ABOUT_S, Turns
+from eventspine.api.lane.turns import ABOUT_S, Turns
 
 
 class Loop:

@@ -34,7 +34,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     @asynccontextmanager
     async def open_one(native: bool, **limits: Any) -> AsyncIterator[tuple[Spine, Faults]]:
         faults = Faults()
-        monkeypatch.setattr("eventspine.bootstrap.MemoryEventStreamStore", faults.store)
+        monkeypatch.setattr("eventspine.bootstrap.backends.MemoryEventStreamStore", faults.store)
         settings = Settings(
             limits=Limits(**limits),
             native=native,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventspine.api.append_lane import AppendLane
-from eventspine.api.known_heads import Head
+from eventspine.api.lane.append_lane import AppendLane
+from eventspine.api.lane.known_heads import Head
 from eventspine.contracts.errors import EventspineError, StoreFull
 from eventspine.contracts.wire import decode_many, decode_one, parse_body
 from eventspine.services.envelope import is_plain

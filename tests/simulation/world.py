@@ -25,7 +25,7 @@ from eventspine.adapters.filesystem import event_stream, ids, runs, stream_files
 from eventspine.contracts import event_id
 from eventspine.contracts.wire import WallClock
 from eventspine.runtime import writer
-from eventspine.services import routes
+from eventspine.services.routing import service as routing
 from tests.simulation.plan import Plan
 
 DAY_ZERO_S = 1_800_000_000.0
@@ -103,7 +103,7 @@ def world_of(seed: int, plan: Plan) -> Iterator[list[str]]:
         patch.object(random, "Random", Seeded),
         patch.object(os, "getpid", lambda: 4711),
         patch.object(event_id, "_counter", count(seed).__next__),
-        patch.object(routes, "datetime", _Stopped),
+        patch.object(routing, "datetime", _Stopped),
         patch.object(product, "handlers", [asserted]),
         patch.object(product, "propagate", False),
         patch.object(trio_run, "_ALLOW_DETERMINISTIC_SCHEDULING", True),

@@ -80,7 +80,7 @@ async def breakable(
 ) -> AsyncIterator[tuple[Spine, Breakable]]:
     state = Breakable()
     clock.autojump_threshold = math.inf
-    monkeypatch.setattr("eventspine.bootstrap.MemoryEventStreamStore", state.open)
+    monkeypatch.setattr("eventspine.bootstrap.backends.MemoryEventStreamStore", state.open)
     settings = Settings(limits=Limits.model_validate(limits))
     kind = ResourceKind.EVENT_STREAM
     route = RouteSpec(resource_kind=kind, backend_type="memory", tenant_id="t", env="e", mode="lab")

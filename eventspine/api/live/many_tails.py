@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 import anyio
 from starlette.types import Receive, Scope, Send
 
-from eventspine.api import multiplex, sse
 from eventspine.api.call import Call
-from eventspine.api.service import SpineService, Subscription
-from eventspine.api.tail import (
+from eventspine.api.live import multiplex, sse
+from eventspine.api.live.tail import (
     Patience,
     carry,
     end_frame,
@@ -25,6 +24,7 @@ from eventspine.api.tail import (
     subscribed,
     will_pass,
 )
+from eventspine.api.service import SpineService, Subscription
 from eventspine.contracts.answers import TailSlice
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.cursor import Cursor

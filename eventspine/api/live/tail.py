@@ -17,10 +17,10 @@ from typing import Protocol
 import anyio
 from starlette.types import Receive, Scope, Send
 
-from eventspine.api import sse
 from eventspine.api.answer import Header
 from eventspine.api.call import Call
-from eventspine.api.direct import wire_for
+from eventspine.api.live import sse
+from eventspine.api.live.direct import wire_for
 from eventspine.api.presence import while_connected
 from eventspine.api.problem import public_detail
 from eventspine.api.refusals import ClientGone

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from eventspine.api.answer import Header
-from eventspine.api.append_lane import AppendLane, Request
+from eventspine.api.lane.append_lane import AppendLane, Request
 from eventspine.api.protocol import EdgeConfig, EdgeProtocol
 from eventspine.contracts.errors import EventspineError
 

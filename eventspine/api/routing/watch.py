@@ -14,10 +14,10 @@ import anyio
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from eventspine.api import sse
 from eventspine.api.call import Call
+from eventspine.api.live import sse
+from eventspine.api.live.tail import Patience, carry, end_frame, start
 from eventspine.api.service import SpineService
-from eventspine.api.tail import Patience, carry, end_frame, start
 from eventspine.contracts.route_change import RouteChange
 
 

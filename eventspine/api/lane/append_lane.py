@@ -24,9 +24,9 @@ from eventspine.api.answer import Header
 from eventspine.api.bodies import appended_body
 from eventspine.api.context import new_request_id
 from eventspine.api.every_answer import EveryAnswer
-from eventspine.api.known_heads import Head, KnownHeads
+from eventspine.api.lane.known_heads import Head, KnownHeads
+from eventspine.api.lane.turns import Turns
 from eventspine.api.service import SpineService
-from eventspine.api.turns import Turns
 from eventspine.contracts.answers import Appended
 from eventspine.contracts.wire import decode_many, decode_one
 from eventspine.native import core

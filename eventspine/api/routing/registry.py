@@ -17,7 +17,7 @@ from eventspine.api.address import RawRoute, raw_path
 from eventspine.api.answer import Answer, Header, json_answer
 from eventspine.api.call import Call
 from eventspine.api.problem import problem
-from eventspine.api.route_parts import (
+from eventspine.api.routing.parts import (
     KEY_NAMES,
     changed_by,
     if_revision,
@@ -25,7 +25,7 @@ from eventspine.api.route_parts import (
     key_parts,
     scope_key,
 )
-from eventspine.api.route_watch import RouteWatch
+from eventspine.api.routing.watch import RouteWatch
 from eventspine.api.service import SpineService
 from eventspine.contracts.errors import BackendRefusedInMode, InvalidRequest
 from eventspine.contracts.route_change import RouteChange

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from eventspine.api import sse
 from eventspine.api.call import Call
+from eventspine.api.live import sse
 from eventspine.contracts.answers import TailSlice
 from eventspine.contracts.settings import HttpSettings
 

@@ -21,7 +21,7 @@ from eventspine.api.address import raw_path
 from eventspine.api.answer import Answer, Header, json_answer
 from eventspine.api.call import Call
 from eventspine.api.problem import problem
-from eventspine.api.route_parts import (
+from eventspine.api.routing.parts import (
     KEY_NAMES,
     changed_by,
     if_revision,

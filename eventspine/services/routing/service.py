@@ -9,22 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 
 from eventspine.contracts.backends import Backends
-from eventspine.contracts.context import DEFAULT_PROJECT, RequestContext
 from eventspine.contracts.errors import (
-    BackendRefusedInMode,
-    NoRouteConfigured,
     RouteConflict,
-    RouteNotFound,
 )
 from eventspine.contracts.registry import RegistryImage, RegistryStore
 from eventspine.contracts.route import (
-    LAB_BACKENDS,
-    LAB_MODE,
     ResourceRoute,
     RouteKey,
     RouteSpec,
@@ -32,28 +26,20 @@ from eventspine.contracts.route import (
 from eventspine.contracts.route_change import (
     Action,
     RouteChange,
-    RouteHealth,
     RowChange,
     difference,
 )
 from eventspine.contracts.route_file import RouteFile
 from eventspine.contracts.settings import RoutingSettings
-from eventspine.services.route_history import RouteHistory, restored
-from eventspine.services.route_trial import Trial, explained
+from eventspine.services.routing.history import RouteHistory, restored
+from eventspine.services.routing.lookups import RouteLookups
+from eventspine.services.routing.trial import Trial
 
 Changed = Callable[[RouteKey], Awaitable[None]]
 Rows = Mapping[RouteKey, RouteSpec | None]
 
 
-class Owners(Protocol):
-    """The owners of the rows: eventspine.actors.route.RouteActors."""
-
-    async def changed(self, key: RouteKey) -> RouteHealth: ...
-    def health(self, key: RouteKey) -> RouteHealth: ...
-    def stale(self) -> dict[RouteKey, str]: ...
-
-
-class RouteService:
+class RouteService(RouteLookups):
     """The registry of one root. Lookups are answered from memory; changes are durable first."""
 
     def __init__(
@@ -61,22 +47,15 @@ class RouteService:
     ) -> None:
         self._store = store
         self._backends = backends
-        self._settings = settings
-        self._image = RegistryImage()
-        self._by_key: dict[RouteKey, ResourceRoute] = {}
+        super().__init__(settings)
         self._lock = anyio.Lock()
         self._listeners: list[Changed] = []
-        self._owners: Owners | None = None
         self._scopes: list[Callable[[], set[RouteKey]]] = []
         self.history = RouteHistory(store.history)
 
     async def load(self) -> None:
         self._adopt(await self._store.load())
         await self.history.load(self.revision)
-
-    def owned_by(self, owners: Owners) -> None:
-        """Who opens what a row names; told of a change before anybody else."""
-        self._owners = owners
 
     def on_change(
         self, listener: Changed, scopes: Callable[[], set[RouteKey]] | None = None
@@ -89,88 +68,6 @@ class RouteService:
         self._listeners.append(listener)
         if scopes is not None:
             self._scopes.append(scopes)
-
-    @property
-    def revision(self) -> int:
-        return self._image.revision
-
-    # --- lookups ---
-
-    def get_route(
-        self,
-        resource_kind: str,
-        tenant_id: str,
-        env: str,
-        project_id: str | None = None,
-        mode: str | None = None,
-        *,
-        context: RequestContext | None = None,
-    ) -> ResourceRoute:
-        """The route of a scope (FN-17). `mode` comes from `context` when it is left out.
-
-        Raises:
-            NoRouteConfigured: there is none; in every mode (D2c).
-            BackendRefusedInMode: the mode guard, which looks again at every resolve.
-        """
-        mode = mode or (context.mode if context else None)
-        if mode is None:
-            raise TypeError("get_route() needs mode, or a context that has one")
-        key = RouteKey(resource_kind, tenant_id, env, project_id or DEFAULT_PROJECT, mode)
-        route = self.resolve(key)
-        if route is None:
-            raise NoRouteConfigured(resource_kind, **key._asdict())
-        self.guard(route)
-        return route
-
-    def resolve(self, key: RouteKey) -> ResourceRoute | None:
-        """The most specific row that serves a scope."""
-        exact = self._by_key.get(key)
-        if exact is not None:
-            return exact
-        rows = map(self._by_key.get, key.rows())
-        return next((row for row in rows if row is not None), None)
-
-    def find(self, key: RouteKey) -> ResourceRoute | None:
-        """The row of exactly this key."""
-        return self._by_key.get(key)
-
-    def get(self, key: RouteKey) -> ResourceRoute:
-        route = self.find(key)
-        if route is None:
-            raise RouteNotFound(f"no route {'/'.join(key)}", **key._asdict())
-        return route
-
-    def list(self) -> list[ResourceRoute]:
-        return sorted(self._image.routes, key=lambda route: route.key)
-
-    def guard(self, route: RouteSpec) -> None:
-        """R-04, R-09: the backends of one machine are for lab, or for modes the operator names."""
-        allowed = (LAB_MODE, *self._settings.lab_backend_modes)
-        if route.backend_type in LAB_BACKENDS and route.mode not in allowed:
-            raise BackendRefusedInMode(
-                f"backend {route.backend_type} is not for mode {route.mode}",
-                backend_type=route.backend_type,
-                mode=route.mode,
-            )
-
-    def health(self, key: RouteKey) -> RouteHealth:
-        """What the owner of a row says about it."""
-        return RouteHealth(state="unused") if self._owners is None else self._owners.health(key)
-
-    def stale(self) -> dict[RouteKey, str]:
-        """Rows whose newest revision could not be opened, and why."""
-        return {} if self._owners is None else self._owners.stale()
-
-    def explain(self, key: RouteKey) -> dict[str, Any]:
-        """Which row serves a scope, which others could have, and why it is this one."""
-        return explained(key, self._by_key, self._refusal, self.health, self.revision)
-
-    def _refusal(self, route: RouteSpec) -> str | None:
-        try:
-            self.guard(route)
-        except BackendRefusedInMode as error:
-            return error.detail
-        return None
 
     # --- changes ---
 
@@ -255,17 +152,6 @@ class RouteService:
         moves = sorted(key for key in used if self._moves(key, spec))
         return Trial(self.revision, "create" if create else "update", row.diff, probe, moves)
 
-    def _moves(self, scope: RouteKey, spec: RouteSpec) -> bool:
-        """Whether the scope would be served by this row, and be served differently than now."""
-        rows = scope.rows()
-        if spec.key not in rows:
-            return False
-        now = self.resolve(scope)
-        better = now is not None and rows.index(now.key) < rows.index(spec.key)
-        return not better and (
-            now is None or (now.backend_type, now.config) != (spec.backend_type, spec.config)
-        )
-
     def _planned(self, file: RouteFile) -> dict[RouteKey, RouteSpec | None]:
         wanted = file.by_key()
         rows: dict[RouteKey, RouteSpec | None] = {
@@ -276,26 +162,6 @@ class RouteService:
             if difference(self.find(key), spec):
                 rows[key] = spec
         return rows
-
-    def _expect_none(self, key: RouteKey) -> None:
-        existing = self.find(key)
-        if existing is not None:
-            raise RouteConflict(f"route {'/'.join(key)} exists", revision=existing.revision)
-
-    @staticmethod
-    def _expect(route: ResourceRoute, revision: int | None) -> None:
-        if revision is not None and route.revision != revision:
-            raise RouteConflict(
-                f"the route is at revision {route.revision}, not {revision}",
-                revision=route.revision,
-            )
-
-    def _expect_registry(self, revision: int | None) -> None:
-        if revision is not None and revision != self.revision:
-            raise RouteConflict(
-                f"the registry is at revision {self.revision}, not {revision}",
-                revision=self.revision,
-            )
 
     def _check(self, spec: RouteSpec) -> None:
         self.guard(spec)
@@ -344,7 +210,3 @@ class RouteService:
             await self._owners.changed(key)
         for listener in self._listeners:
             await listener(key)
-
-    def _adopt(self, image: RegistryImage) -> None:
-        self._image = image
-        self._by_key = {route.key: route for route in image.routes}

@@ -1,0 +1,181 @@
+"""StreamBackends: the backends that routes lead to, each opened once, below the supervisor."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from eventspine.actors.host import StreamHost
+from eventspine.actors.journal_host import JournalHost, passivate_idle
+from eventspine.actors.probe import probe, probe_store
+from eventspine.actors.states.all import JOURNALED
+from eventspine.adapters.filesystem.blobs import FilesystemBlobStore
+from eventspine.adapters.filesystem.disk import NO_SPACE, Disk
+from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
+from eventspine.adapters.memory.blobs import MemoryBlobStore
+from eventspine.adapters.memory.event_stream import MemoryEventStreamStore
+from eventspine.bootstrap.configs import FilesystemConfig, MemoryConfig, config_of
+from eventspine.contracts.backends import Backends, Probe
+from eventspine.contracts.errors import (
+    EventspineError,
+    StoreFull,
+    StoreUnavailable,
+)
+from eventspine.contracts.route import ResourceRoute
+from eventspine.contracts.settings import (
+    Settings,
+    StorageSettings,
+)
+from eventspine.contracts.stores import EventStreamStore
+from eventspine.contracts.threads import Threads
+from eventspine.runtime.child import ChildSpec
+from eventspine.runtime.supervisor import Supervisor
+
+OUTAGE = (OSError, EventspineError)
+STORE_SHUTDOWN_S = 60.0
+
+
+class StreamBackends(Backends[StreamHost]):
+    """Opens the backends of streams and journals, each once, as children of `supervisor`."""
+
+    def __init__(
+        self,
+        root: Path,
+        settings: Settings,
+        supervisor: Supervisor,
+        opened: Callable[[StreamHost], None],
+        disk: Disk,
+        threads: Threads,
+    ) -> None:
+        self._root = root
+        self._settings = settings
+        self._supervisor = supervisor
+        self._opened = opened
+        self._disk = disk
+        self._threads = threads
+        self._hosts: dict[str, StreamHost] = {}
+        self._opening = anyio.Lock()
+
+    def check(self, resource_kind: str, backend_type: str, config: dict[str, Any]) -> None:
+        config_of(resource_kind, backend_type, config)
+
+    async def open(self, route: ResourceRoute) -> StreamHost:
+        name, make, folder = self._named(route)
+        async with self._opening:
+            if name not in self._hosts:
+                self._hosts[name] = await self._start(name, make, folder)
+        return self._hosts[name]
+
+    async def probe(self, route: ResourceRoute) -> Probe:
+        """Through the open backend, or one opened for it and removed again if it was not there."""
+        steps: list[str] = []
+        try:
+            async with self._opening:
+                await self._probe(route, steps)
+        except (*OUTAGE, TimeoutError) as error:
+            return Probe(False, steps, f"{type(error).__name__}: {error}")
+        return Probe(True, steps)
+
+    async def _probe(self, route: ResourceRoute, steps: list[str]) -> None:
+        name, make, folder = self._named(route)
+        host = self._hosts.get(name)
+        if host is not None:
+            host.open_store()
+            steps.append("open")
+            await probe(host, route.mode, steps)
+            return
+        above = () if folder is None else (self._root / folder, *(self._root / folder).parents)
+        made = [path for path in above if not self._disk.exists(path)]
+        try:
+            store = await self._threads.run_sync(make)
+            steps.append("open")
+            try:
+                host = StreamHost(name, self._settings.limits, self._threads, native=False)
+                await probe_store(store, host, route.mode, steps)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._threads.run_sync(store.close)
+        finally:
+            if made:
+                with anyio.CancelScope(shield=True):
+                    await self._threads.run_sync(partial(shutil.rmtree, made[-1], True))
+
+    def _named(
+        self, route: ResourceRoute
+    ) -> tuple[str, Callable[[], EventStreamStore], str | None]:
+        """The name of a route's backend, how to open it, and the folder it lives in."""
+        config = config_of(route.resource_kind.value, route.backend_type, route.config)
+        if isinstance(config, MemoryConfig):
+            return f"memory:{config.name}", MemoryEventStreamStore, None
+        assert isinstance(config, FilesystemConfig)
+        make = partial(self._filesystem, config.root)
+        return f"filesystem:{config.root}", make, config.root
+
+    def _filesystem(self, folder: str) -> FilesystemEventStreamStore:
+        path = self._root / folder
+        self._disk.make_directories(path)
+        for part in PurePosixPath(folder).parents:
+            self._disk.sync_directory(self._root / part)
+        return FilesystemEventStreamStore.open(
+            path, affordable(self._settings), self._disk, threads=self._threads
+        )
+
+    async def _start(
+        self, name: str, make: Callable[[], EventStreamStore], folder: str | None
+    ) -> StreamHost:
+        host = StreamHost(name, self._settings.limits, self._threads, native=self._settings.native)
+        host.blobs = (
+            MemoryBlobStore()
+            if folder is None
+            else FilesystemBlobStore(self._root / folder, self._disk, self._threads)
+        )
+        journals = [JournalHost(host, kind.value, make) for kind, make in JOURNALED.items()]
+        children = (
+            ChildSpec(
+                "store", partial(_own_store, host, make, self._threads), shutdown_s=STORE_SHUTDOWN_S
+            ),
+            ChildSpec("passivation", host.directory.passivate_idle),
+            ChildSpec("journals", partial(passivate_idle, journals)),
+            ChildSpec("heartbeats", host.heartbeats),
+        )
+        tree = Supervisor(f"backend {name}", children, outage=OUTAGE)
+        try:
+            await self._supervisor.start_child(tree.child_spec(shutdown_s=STORE_SHUTDOWN_S + 5))
+        except OSError as error:
+            refusal = StoreFull if error.errno in NO_SPACE else StoreUnavailable
+            raise refusal(f"{name} cannot be opened: {error}", retry_after_s=5) from error
+        self._opened(host)
+        return host
+
+
+def affordable(settings: Settings) -> StorageSettings:
+    """The storage settings, with no more open files than half of what this process may have."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    may = soft // 2 if soft != resource.RLIM_INFINITY else settings.storage.open_files_max
+    files = max(min(settings.storage.open_files_max, may), 8)
+    return settings.storage.model_copy(update={"open_files_max": files})
+
+
+async def _own_store(
+    host: StreamHost,
+    make: Callable[[], EventStreamStore],
+    threads: Threads,
+    *,
+    task_status: TaskStatus[None] = TASK_STATUS_IGNORED,
+) -> None:
+    """Open a store and serve it; close it whatever happens, so that it can be opened again."""
+    store = await threads.run_sync(make)
+    try:
+        await host.serve(store, task_status=task_status)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await threads.run_sync(store.close)

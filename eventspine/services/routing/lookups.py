@@ -1,0 +1,169 @@
+"""Looking routes up: which row serves a scope, what may serve it, and what its owner says.
+
+Job: the rows by key in memory, the most specific one for a scope (RouteKey.rows), the mode guard.
+Nothing here changes a row. Source: DESIGN decision 11; R-01 … R-04, R-08 … R-10.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from eventspine.contracts.context import DEFAULT_PROJECT, RequestContext
+from eventspine.contracts.errors import (
+    BackendRefusedInMode,
+    NoRouteConfigured,
+    RouteConflict,
+    RouteNotFound,
+)
+from eventspine.contracts.registry import RegistryImage
+from eventspine.contracts.route import (
+    LAB_BACKENDS,
+    LAB_MODE,
+    ResourceRoute,
+    RouteKey,
+    RouteSpec,
+)
+from eventspine.contracts.route_change import (
+    RouteHealth,
+)
+from eventspine.contracts.settings import RoutingSettings
+from eventspine.services.routing.trial import explained
+
+
+class Owners(Protocol):
+    """The owners of the rows: eventspine.actors.route.RouteActors."""
+
+    async def changed(self, key: RouteKey) -> RouteHealth: ...
+    def health(self, key: RouteKey) -> RouteHealth: ...
+    def stale(self) -> dict[RouteKey, str]: ...
+
+
+class RouteLookups:
+    """The rows of the registry as they are now."""
+
+    def __init__(self, settings: RoutingSettings) -> None:
+        self._settings = settings
+        self._image = RegistryImage()
+        self._by_key: dict[RouteKey, ResourceRoute] = {}
+        self._owners: Owners | None = None
+
+    def owned_by(self, owners: Owners) -> None:
+        """Who opens what a row names; told of a change before anybody else."""
+        self._owners = owners
+
+    @property
+    def revision(self) -> int:
+        return self._image.revision
+
+    def get_route(
+        self,
+        resource_kind: str,
+        tenant_id: str,
+        env: str,
+        project_id: str | None = None,
+        mode: str | None = None,
+        *,
+        context: RequestContext | None = None,
+    ) -> ResourceRoute:
+        """The route of a scope (FN-17). `mode` comes from `context` when it is left out.
+
+        Raises:
+            NoRouteConfigured: there is none; in every mode (D2c).
+            BackendRefusedInMode: the mode guard, which looks again at every resolve.
+        """
+        mode = mode or (context.mode if context else None)
+        if mode is None:
+            raise TypeError("get_route() needs mode, or a context that has one")
+        key = RouteKey(resource_kind, tenant_id, env, project_id or DEFAULT_PROJECT, mode)
+        route = self.resolve(key)
+        if route is None:
+            raise NoRouteConfigured(resource_kind, **key._asdict())
+        self.guard(route)
+        return route
+
+    def resolve(self, key: RouteKey) -> ResourceRoute | None:
+        """The most specific row that serves a scope."""
+        exact = self._by_key.get(key)
+        if exact is not None:
+            return exact
+        rows = map(self._by_key.get, key.rows())
+        return next((row for row in rows if row is not None), None)
+
+    def find(self, key: RouteKey) -> ResourceRoute | None:
+        """The row of exactly this key."""
+        return self._by_key.get(key)
+
+    def get(self, key: RouteKey) -> ResourceRoute:
+        route = self.find(key)
+        if route is None:
+            raise RouteNotFound(f"no route {'/'.join(key)}", **key._asdict())
+        return route
+
+    def list(self) -> list[ResourceRoute]:
+        return sorted(self._image.routes, key=lambda route: route.key)
+
+    def guard(self, route: RouteSpec) -> None:
+        """R-04, R-09: the backends of one machine are for lab, or for modes the operator names."""
+        allowed = (LAB_MODE, *self._settings.lab_backend_modes)
+        if route.backend_type in LAB_BACKENDS and route.mode not in allowed:
+            raise BackendRefusedInMode(
+                f"backend {route.backend_type} is not for mode {route.mode}",
+                backend_type=route.backend_type,
+                mode=route.mode,
+            )
+
+    def health(self, key: RouteKey) -> RouteHealth:
+        """What the owner of a row says about it."""
+        return RouteHealth(state="unused") if self._owners is None else self._owners.health(key)
+
+    def stale(self) -> dict[RouteKey, str]:
+        """Rows whose newest revision could not be opened, and why."""
+        return {} if self._owners is None else self._owners.stale()
+
+    def explain(self, key: RouteKey) -> dict[str, Any]:
+        """Which row serves a scope, which others could have, and why it is this one."""
+        return explained(key, self._by_key, self._refusal, self.health, self.revision)
+
+    def _refusal(self, route: RouteSpec) -> str | None:
+        try:
+            self.guard(route)
+        except BackendRefusedInMode as error:
+            return error.detail
+        return None
+
+    # --- what a change expects ---
+
+    def _moves(self, scope: RouteKey, spec: RouteSpec) -> bool:
+        """Whether the scope would be served by this row, and be served differently than now."""
+        rows = scope.rows()
+        if spec.key not in rows:
+            return False
+        now = self.resolve(scope)
+        better = now is not None and rows.index(now.key) < rows.index(spec.key)
+        return not better and (
+            now is None or (now.backend_type, now.config) != (spec.backend_type, spec.config)
+        )
+
+    def _expect_none(self, key: RouteKey) -> None:
+        existing = self.find(key)
+        if existing is not None:
+            raise RouteConflict(f"route {'/'.join(key)} exists", revision=existing.revision)
+
+    @staticmethod
+    def _expect(route: ResourceRoute, revision: int | None) -> None:
+        if revision is not None and route.revision != revision:
+            raise RouteConflict(
+                f"the route is at revision {route.revision}, not {revision}",
+                revision=route.revision,
+            )
+
+    def _expect_registry(self, revision: int | None) -> None:
+        if revision is not None and revision != self.revision:
+            raise RouteConflict(
+                f"the registry is at revision {self.revision}, not {revision}",
+                revision=self.revision,
+            )
+
+    def _adopt(self, image: RegistryImage) -> None:
+        self._image = image
+        self._by_key = {route.key: route for route in image.routes}
