@@ -1,7 +1,7 @@
 """python -m bench [name …] [--rounds 3] [--quick] [--report docs/PERFORMANCE.md] [--json FILE]
 
-Compares eventspine with its peers, interleaved in one run. `python -m bench.cells` tells more of
-the kernel. The exit status is 1 where one of our own rows failed.
+Compares eventspine with its peers, interleaved in one run; `kinds` are all kinds of store. `python
+-m bench.cells` tells more of the kernel. The exit status is 1 where one of our own rows failed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from tempfile import TemporaryDirectory
 import orjson
 
 from bench import page, runner, targets
+from bench.kinds.all import comparisons
 from bench.stage import Options, Stage
+
+KINDS = "kinds"
 
 
 def main() -> None:
@@ -63,7 +66,7 @@ def _write_json(
 def _arguments() -> argparse.Namespace:
     known = runner.items(Stage(Path(), Options()))
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(known))
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join([*known, KINDS]))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="one short round, in minutes")
     parser.add_argument("--tiny", action="store_true", help="that it runs; no figures to believe")
@@ -71,6 +74,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="a file for every round's figures")
     parser.add_argument("--folder", help="where the data goes: the disk under test")
     args = parser.parse_args()
+    kinds = comparisons(Stage(Path(), Options()))
+    args.names = [one for name in args.names for one in (kinds if name == KINDS else [name])]
     for name in args.names:
         if name not in known:
             parser.error(f"there is no benchmark {name}; there are: {', '.join(known)}")

@@ -1,6 +1,7 @@
 """The figures as part of a page: Markdown tables between two marks, each with a chart beside it.
 
-What people wrote outside the marks stays as it is.
+The kinds of store have marks of their own. What people wrote outside the marks stays as it is, and
+so does the part that a run has measured nothing of.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.chart import chart
+from bench.kinds.all import PREFIX
 from bench.result import Result
 from bench.targets import Results, Target, Verdict, missing_from, verdicts
 
 BEGIN, END = "<!-- figures, written by python -m bench -->", "<!-- end of figures -->"
+BEGIN_KINDS = "<!-- figures of the kinds, written by python -m bench kinds -->"
+END_KINDS = "<!-- end of the figures of the kinds -->"
 IMAGES = "img/performance"
 
 
@@ -25,7 +29,7 @@ def markdown(results: Results, machine: dict[str, Any], rounds: int) -> str:
             f"cores, Linux {machine['kernel']}, Python {machine['python']}, load average at the "
             f"end {load}; {rounds} interleaved rounds, medians."
         ),
-        *_summary(verdicts(results), missing_from(results)),
+        *_summary(verdicts(results), _missing(results)),
     ]
     for result in results.values():
         told = [found for found in verdicts(results) if found.target.key == result.key]
@@ -35,6 +39,12 @@ def markdown(results: Results, machine: dict[str, Any], rounds: int) -> str:
         lines += ["", f"![{result.title}, as bars]({image})", ""]
         lines.append(f"Load average before: {result.load_average:.1f}.")
     return "\n".join(lines)
+
+
+def _missing(results: Results) -> list[Target]:
+    """Targets of this part of the report without a figure."""
+    kinds = any(map(is_of_kinds, results))
+    return [one for one in missing_from(results) if is_of_kinds(one.key) == kinds]
 
 
 def _summary(found: Sequence[Verdict], missing: Sequence[Target]) -> list[str]:
@@ -88,20 +98,31 @@ def file_of(result: Result) -> str:
 
 def write(page: Path, results: Results, machine: dict[str, Any], rounds: int) -> None:
     """Put tables and charts into the page, and take charts of an earlier run away."""
-    replace_figures(page, markdown(results, machine, rounds))
     images = page.parent / IMAGES
     images.mkdir(parents=True, exist_ok=True)
-    for old in images.glob("*.svg"):
-        old.unlink()
-    for result in results.values():
-        (images / file_of(result)).write_text(chart(result))
+    for marks, of_kinds in (((BEGIN, END), False), ((BEGIN_KINDS, END_KINDS), True)):
+        part = {key: one for key, one in results.items() if is_of_kinds(key) == of_kinds}
+        if not part:
+            continue
+        replace_figures(page, markdown(part, machine, rounds), marks)
+        for old in images.glob("*.svg"):
+            if is_of_kinds(old.name.replace("-", "/", 1)) == of_kinds:
+                old.unlink()
+        for result in part.values():
+            (images / file_of(result)).write_text(chart(result))
 
 
-def replace_figures(page: Path, text: str) -> None:
-    """Put `text` between the marks of the page; without a page, write one."""
-    old = page.read_text() if page.exists() else f"# Performance\n\n{BEGIN}\n{END}\n"
-    before, begun, rest = old.partition(BEGIN)
-    _, ended, after = rest.partition(END)
+def replace_figures(page: Path, text: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
+    """Put `text` between two marks of the page; without a page, write one."""
+    begin, end = marks
+    new = f"# Performance\n\n{BEGIN}\n{END}\n\n{BEGIN_KINDS}\n{END_KINDS}\n"
+    old = page.read_text() if page.exists() else new
+    before, begun, rest = old.partition(begin)
+    _, ended, after = rest.partition(end)
     if not (begun and ended):
-        raise ValueError(f"{page} has no {BEGIN} … {END}")
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        raise ValueError(f"{page} has no {begin} … {end}")
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}")
+
+
+def is_of_kinds(key: str) -> bool:
+    return key.startswith(PREFIX)

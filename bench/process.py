@@ -71,6 +71,10 @@ class Process:
     def rss_bytes(self) -> int:
         return sum(_rss_bytes(pid) for pid in _family(self._process.pid))
 
+    def own_bytes(self) -> int:
+        """Resident memory, with what processes share counted once: PostgreSQL's buffers."""
+        return sum(_own_bytes(pid) for pid in _family(self._process.pid))
+
     def descriptors(self) -> int:
         """How many files and sockets are open."""
         return sum(descriptors_of(pid) for pid in _family(self._process.pid))
@@ -112,3 +116,11 @@ def _rss_bytes(pid: int) -> int:
         return rss_of(pid)
     except OSError:
         return 0
+
+
+def _own_bytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)

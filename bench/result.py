@@ -9,6 +9,7 @@ from typing import Any
 from bench.stage import Column
 
 FAILED = "failed: "
+NO_CONTENDERS = {"flat", "hot_tenant", "stalled_readers", "kinds/route"}
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class Result:
     @property
     def compares(self) -> bool:
         """Whether rows are contenders, rather than sizes of one of them."""
-        return self.key not in {"flat", "hot_tenant", "stalled_readers"} and len(self.rows) > 1
+        return self.key not in NO_CONTENDERS and len(self.rows) > 1
 
     def as_dict(self) -> dict[str, Any]:
         names = [column.name for column in self.columns]

@@ -28,6 +28,7 @@ from bench import (
     sse_fanout,
     stalled_readers,
 )
+from bench.kinds.all import comparisons
 from bench.result import FAILED, Result
 from bench.stage import Column, Contender, Missing, Row, Stage, rate
 
@@ -148,6 +149,10 @@ def items(stage: Stage) -> dict[str, list[Item]]:
                 warm=False,
             )
         ],
+        **{
+            name: [Item(*one, warm=not small) for one in found]
+            for name, found in comparisons(stage).items()
+        },
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from bench.hot_tenant import ALONE, BESIDE
+from bench.kinds import routes
 from bench.list_after import THEIRS as XRANGE
 from bench.peers import redis
 from bench.result import Result
@@ -238,6 +239,18 @@ TARGETS = (
         LAST,
         at_most=True,
         short="memory",
+    ),
+    *(
+        Target(
+            "kinds/route",
+            f"a resolved route, {row.partition(':')[0]}, ns",
+            1_000,
+            value("kinds/route", "ns", row),
+            row,
+            at_most=True,
+            form=",.0f",
+        )
+        for row in (routes.STREAM, routes.OTHERS)
     ),
 )
 

@@ -13,7 +13,7 @@ from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.event import EventMetadata, EventRouting, NewEvent, StreamEvent
 from eventspine.contracts.settings import Settings
 from eventspine.contracts.version import VERSION
-from eventspine.services.current import current_registry, routing_registry
+from eventspine.services.current import current_registry, emit_audit_event, routing_registry
 from eventspine.services.spine import Spine
 
 __version__ = VERSION
@@ -32,6 +32,7 @@ __all__ = [
     "StreamEvent",
     "TailSlice",
     "current_registry",
+    "emit_audit_event",
     "init",
     "open",
     "open_blocking",

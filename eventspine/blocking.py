@@ -2,16 +2,18 @@
 
     with eventspine.open_blocking("var", lab=True) as spine:
         spine.append("thread_1", {"event_type": "chat.message", "payload": {"text": "hi"}}, context)
+        spine.tables(context).upsert("policies", "p1", {"limit": 5})
 
 Any thread may call; calls of different threads share commits. Source: D18.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -20,6 +22,7 @@ from eventspine.bootstrap import open_spine
 from eventspine.contracts.answers import Appended, Head, Page, TailSlice
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.settings import Settings
+from eventspine.services.blocking_service import BlockingService
 from eventspine.services.envelope import Event
 from eventspine.services.spine import Spine
 
@@ -72,6 +75,19 @@ class BlockingSpine:
             )
         )
 
+    def emit_audit_event(
+        self,
+        ctx: RequestContext,
+        action: str,
+        surface: str = "audit",
+        metadata: Mapping[str, Any] | None = None,
+        input_data: Mapping[str, Any] | None = None,
+        output_data: Mapping[str, Any] | None = None,
+    ) -> None:
+        """See Audit.emit_audit_event."""
+        emit = self._spine.audit.emit_audit_event
+        self._portal.call(emit, ctx, action, surface, metadata, input_data, output_data)
+
     def head(self, stream_id: str, context: RequestContext) -> Head:
         return self._portal.call(self._spine.head, stream_id, context)
 
@@ -85,6 +101,39 @@ class BlockingSpine:
                 yield piece
         finally:
             self._portal.call(subscription.close)
+
+    # --- other kinds of store; what each has is what the method of Spine of this name answers ---
+
+    def tables(self, context: RequestContext) -> BlockingService:
+        return self._of(self._spine.tables, context)
+
+    def objects(self, context: RequestContext) -> BlockingService:
+        return self._of(self._spine.objects, context)
+
+    def metrics_store(self, context: RequestContext) -> BlockingService:
+        return self._of(self._spine.metrics_store, context)
+
+    def memory(self, context: RequestContext) -> BlockingService:
+        return self._of(self._spine.memory, context)
+
+    def budget(self, context: RequestContext) -> BlockingService:
+        return self._of(self._spine.budget, context)
+
+    def budget_policies(self, context: RequestContext) -> BlockingService:
+        return self._of(self._spine.budget_policies, context)
+
+    def analytics(self, context: RequestContext) -> BlockingService:
+        return self._of(self._spine.analytics, context)
+
+    def vectors(self, context: RequestContext) -> BlockingService:
+        return self._of(self._spine.vectors, context)
+
+    def _of(
+        self, kind: Callable[[RequestContext], object], context: RequestContext
+    ) -> BlockingService:
+        return BlockingService(self._portal.call(kind, context), self._portal)
+
+    # --- end ---
 
     def close_stream(self, stream_id: str, context: RequestContext) -> Head:
         return self._portal.call(self._spine.close_stream, stream_id, context)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Pins runtime, test, lint and build in requirements/*.txt, with hashes and
+# Pins runtime, test, lint, bench and build in requirements/*.txt, with hashes and
 # without the address of any package index. Takes only what has been public for
 # a week; later groups keep the pins of earlier ones, so that all of them fit
 # into one environment.
@@ -23,4 +23,5 @@ if [ "${UPGRADE:-}" ]; then set -- --upgrade; else set --; fi
 pin runtime "$@" pyproject.toml
 pin test "$@" --constraint requirements/runtime.txt --group test
 pin lint "$@" --constraint requirements/runtime.txt --constraint requirements/test.txt --group lint
+pin bench "$@" --constraint requirements/test.txt --group bench
 pin build "$@" --constraint requirements/lint.txt --group build

@@ -15,6 +15,12 @@ fi
 sh scripts/setup-debian.sh redis-server redis-tools nginx-light libnginx-mod-nchan wrk \
     nats-server postgresql "gcc: cc" libc6-dev "nodejs: node" "npm: npm"
 
+if [ -x .venv/bin/python ]; then
+    pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet "$@"; }
+    pip install --require-hashes -r requirements/bench.txt ||
+        echo "set-up: no faiss to compare with" >&2
+fi
+
 cd bench/peers/durable-streams
 if [ package-lock.json -ot node_modules/.stamp ]; then exit 0; fi
 if command -v npm >/dev/null; then

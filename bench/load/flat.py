@@ -13,6 +13,7 @@ import orjson
 import uvloop
 
 import eventspine
+from bench.load.quiet import quiet
 from bench.process import rss_of
 from bench.stage import event_of
 
@@ -21,18 +22,6 @@ PRODUCERS = 64
 APPENDS, TIMES = 2_000, 3
 _BATCH = 5_000
 _FILLERS = 4
-
-
-async def _quiet(spine: eventspine.Spine, settle_s: float) -> None:
-    """Until the files hold everything, and a little longer: the background costs processor too."""
-
-    def is_behind() -> bool:
-        stores = [host.store for host in spine.statistics().hosts]
-        return any(store is not None and store.details["unflushed_streams"] for store in stores)
-
-    while is_behind():  # noqa: ASYNC110 - the flusher tells nobody
-        await asyncio.sleep(0.1)
-    await asyncio.sleep(settle_s)
 
 
 async def flat(args: argparse.Namespace) -> dict[str, Any]:
@@ -74,12 +63,12 @@ async def flat(args: argparse.Namespace) -> dict[str, Any]:
         await fill("warm", args.warm)
         for _ in range(TIMES):
             await appends("warm")
-            await _quiet(spine, args.settle)
+            await quiet(spine, args.settle)
         found, held = [], 0
         for size in args.sizes:
             await fill(STREAM, size - held)
             held = size
-            await _quiet(spine, args.settle)
+            await quiet(spine, args.settle)
             each = [await appends(STREAM) for _ in range(TIMES)]
             medians = {name: statistics.median(one[name] for one in each) for name in each[0]}
             found.append({**medians, "rss_mb": rss_of("self") / 1e6})

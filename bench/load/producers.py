@@ -1,4 +1,10 @@
-"""Embedded producers: each appends one event after another, waiting for the disk every time."""
+"""Embedded producers: each appends one event after another, waiting for the disk every time.
+
+The streams exist before, with their files, as those of the peers do after their first round: what
+the first append to a stream costs is measured by many_streams. Nothing is removed between rounds:
+for minutes after, ext4 makes new files ten times slower, since it passes over each inode that was
+freed lately.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +12,14 @@ import argparse
 import asyncio
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 import orjson
 import uvloop
 
 import eventspine
+from bench.load.quiet import quiet
 from bench.stage import event_of
 
 
@@ -24,6 +31,7 @@ async def produce(args: argparse.Namespace, root: Path) -> dict[str, Any]:
     async with eventspine.open(root, lab=True) as spine:
         for n in range(args.streams):
             await spine.append(f"s{n}", event, context)
+        await quiet(spine, min(0.5, args.seconds / 6))
         latencies: list[float] = []
         until = [time.perf_counter() + 3600]
 
@@ -64,10 +72,9 @@ def main() -> None:
     parser.add_argument("--producers", type=int, default=64)
     parser.add_argument("--streams", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--folder", default=None)
+    parser.add_argument("--folder", required=True, help="of the caller, who removes what is left")
     args = parser.parse_args()
-    with TemporaryDirectory(dir=args.folder) as folder:
-        print(orjson.dumps(uvloop.run(produce(args, Path(folder)))).decode())
+    print(orjson.dumps(uvloop.run(produce(args, Path(mkdtemp(dir=args.folder))))).decode())
 
 
 if __name__ == "__main__":

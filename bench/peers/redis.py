@@ -1,7 +1,8 @@
 """Redis Streams, every answer after its fsync (`appendfsync always`), from Debian.
 
-Appends are loaded with Redis' own redis-benchmark, one thread, every client in a closed loop. It
-cannot walk through streams as our producers do: it picks one of 1,000 at random for each request.
+Appends, and keys (`keyed`), are loaded with Redis' own redis-benchmark, one thread, every client in
+a closed loop. It cannot walk through streams as our producers do: it picks one of 1,000 at random
+for each request.
 Live readers (`fan_out`) and pages (`Connection`) are not something it does.
 """
 
@@ -11,6 +12,7 @@ import csv
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +20,11 @@ from typing import Any
 
 from bench.load.wire import Words, long_payload
 from bench.process import Process, free_port
-from bench.stage import EVENT_BYTES
+from bench.stage import EVENT_BYTES, Row, Stage
 
 NAME = "Redis Streams, appendfsync always"
 CLIENT = "redis-benchmark"
+FILL_AT_ONCE = 1_000
 
 
 def missing() -> str | None:
@@ -51,10 +54,23 @@ def start(folder: Path) -> Process:
 def appends(port: int, *, clients: int, requests: int, pipeline: int = 1) -> dict[str, float]:
     """What redis-benchmark measures of XADD: requests/s, p50 and p99 in milliseconds."""
     command = ["XADD", "s:__rand_int__", "*", "e", "x" * EVENT_BYTES]
+    return commands(port, command, clients=clients, requests=requests, pipeline=pipeline)
+
+
+def commands(
+    port: int,
+    command: Sequence[str],
+    *,
+    clients: int,
+    requests: int,
+    pipeline: int = 1,
+    keys: int = 1000,
+) -> dict[str, float]:
+    """The same of any command; __rand_int__ in it is one of so many numbers of twelve digits."""
     done = subprocess.run(
         [
             *("redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "-c", str(clients)),
-            *("-n", str(requests), "-P", str(pipeline), "-r", "1000", "--csv", *command),
+            *("-n", str(requests), "-P", str(pipeline), "-r", str(keys), "--csv", *command),
         ],
         capture_output=True,
         text=True,
@@ -67,6 +83,38 @@ def appends(port: int, *, clients: int, requests: int, pipeline: int = 1) -> dic
         "p50_ms": float(row["p50_latency_ms"]),
         "p99_ms": float(row["p99_latency_ms"]),
     }
+
+
+def keyed(
+    stage: Stage, name: str, prefix: str, size: int, value: bytes, *, more: Sequence[str] = ()
+) -> Row:
+    """SET and GET of one of `size` keys by 64 clients; and what memory grew by to hold them."""
+    grown: list[float] = []
+
+    def measure(server: Process) -> tuple[float, ...]:
+        if not grown:
+            grown.append(_fill(server, f"{prefix}{size}", size, value, more))
+        key, found = f"{prefix}{size}:__rand_int__", []
+        for words, each in ((["SET", key, value.decode(), *more], 25_000), (["GET", key], 60_000)):
+            requests = max(1_000, int(each * stage.seconds))
+            found.append(commands(server.port, words, clients=64, requests=requests, keys=size))
+        speeds = [one[column] for one in found for column in ("per_s", "p50_ms", "p99_ms")]
+        return (*speeds, grown[0])
+
+    return stage.row(sys.modules[__name__], measure, name=name, client=CLIENT)
+
+
+def _fill(server: Process, prefix: str, size: int, value: bytes, more: Sequence[str]) -> float:
+    before, connection = server.rss_bytes(), Connection(server.port)
+    words = [word.encode() for word in more]
+    for start in range(0, size, FILL_AT_ONCE):
+        numbers = range(start, min(start + FILL_AT_ONCE, size))
+        keys = [b"%b:%012d" % (prefix.encode(), n) for n in numbers]
+        connection.send(*([b"SET", key, value, *words] for key in keys))
+        for _ in numbers:
+            connection.read()
+    connection.close()
+    return (server.rss_bytes() - before) / 1e6
 
 
 def fan_out(name: str) -> Words:

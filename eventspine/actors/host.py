@@ -7,6 +7,7 @@ Rules:
 - What needs to await first (activation, looking up event ids) takes an exclusive turn, which ends
   before the disk is waited for: appends of one stream share commits.
 - When the backend fails, every actor is forgotten; readers wait for their successors.
+- While its circuit is not closed, what would write, or fetch an actor, is refused at once.
 Source: DESIGN decisions 3 to 9.
 """
 
@@ -22,16 +23,24 @@ from anyio.abc import TaskStatus
 
 from eventspine.actors.append import NOTHING, Decision, Known, Stamp, decide, line_of
 from eventspine.actors.audience import Later, Reader
+from eventspine.actors.backend_health import BackendHealth
 from eventspine.actors.compiled import short_way
-from eventspine.actors.journal import JournalCommit
+from eventspine.actors.fence import Fence, moved_to, refuse_moved
+from eventspine.actors.journal import BesideCommit, JournalCommit
 from eventspine.actors.lookup import known_events, needs_lookup
+from eventspine.actors.mirror import Mirror
+from eventspine.actors.parcel import Settle
 from eventspine.actors.stream import Commit, StreamActor, check_mode
 from eventspine.actors.told import Done, Told
+from eventspine.actors.view import HostView
 from eventspine.contracts.answers import Appended, Head
 from eventspine.contracts.blobs import BlobStore
+from eventspine.contracts.circuit import CircuitState
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import Draining, StoreUnavailable, StreamNotFound
 from eventspine.contracts.limits import Limits
+from eventspine.contracts.route import RouteKey
+from eventspine.contracts.secrets import Secret
 from eventspine.contracts.stores import CommitKind, EventStreamStore
 from eventspine.contracts.threads import THREADS, Threads
 from eventspine.contracts.wire import Draft, Instant
@@ -43,6 +52,7 @@ from eventspine.runtime.writer import Writer
 
 HEARTBEAT_SLICES = 8
 CATCHING_UP_AT_ONCE = 8  # slices that readers who are behind take in one pass of the loop
+PROBE_KEYS = "event_stream/eventspine-probe/"  # the sentinel's, which no circuit refuses
 
 
 class Request(NamedTuple):
@@ -65,7 +75,7 @@ class StreamHost:
         self.limits = limits
         self._threads = threads
         self.store: EventStreamStore | None = None
-        self.writer: Writer[Commit | JournalCommit] | None = None
+        self.writer: Writer[Commit | JournalCommit | BesideCommit] | None = None
         self._native = native
         self.short: Any = None  # the compiled way of a plain append, while there is one
         self.new_ticket: Callable[[], Ticket[Any]] = ticket_factory()
@@ -75,8 +85,16 @@ class StreamHost:
         self.long_polls = 0
         self.catching_up = Permits(CATCHING_UP_AT_ONCE)
         self.outage = "not open yet"
+        self.health = BackendHealth(name)
+        self.health.listeners.append(self._circuit_changed)
+        self._compiled: Any = None
+        self.forgotten = 0  # how often every actor was: what is known of them is not any more
         self.blobs: BlobStore | None = None  # where this backend keeps bytes of objects
+        self.upload_keys: dict[RouteKey, Secret] = {}  # of routes that name one, by their key
         self.journals: dict[str, Any] = {}  # a JournalHost for each journaled kind
+        self.fences: tuple[Fence, ...] = ()  # what has moved away from here, or is about to
+        self.mirrors: tuple[Mirror, ...] = ()  # what is written to another backend too
+        self.settle: Settle = _settle_each
         self.directory: Directory[StreamActor] = Directory(
             name,
             self._activate,
@@ -103,25 +121,53 @@ class StreamHost:
             bytes_waiting_max=self.limits.commit_bytes_waiting_max,
             on_refused=self._forget,
             threads=self._threads,
+            express=store.express,
         )
         if self._native and not self.draining:
-            self.short = short_way(self.directory, self.writer, self.new_ticket, self.limits)
-            self.writer.settle_all = self.short.settle if self.short else self.writer.settle_all
+            self._compiled = short_way(self.directory, self.writer, self.new_ticket, self.limits)
+            self.short = self._compiled
+        self.settle = self.short.settle if self.short else _settle_each
+        self.mirror_into(*self.mirrors)
+        for mirror in self.mirrors:
+            mirror.source_opened()
         self.store, self.outage = store, ""
+        self.health.opened()
         try:
             await self.writer.run(task_status=task_status)
         except Exception as error:
             self.outage = f"{type(error).__name__}: {error}"
+            self.health.failed(error, gone=True)
             raise
         finally:
-            self.store = self.short = None
+            self.store = self.short = self._compiled = None
             if self.outage:
                 self._forget(self.outage)
 
+    # --- a switch of a route ---
+
+    def mirror_into(self, *mirrors: Mirror) -> None:
+        """From now on what is durable here goes through these before anybody is answered."""
+        self.mirrors = mirrors
+        if self.writer is not None:
+            self.writer.settle_all = self._settle_mirrored if mirrors else self.settle
+
+    def _settle_mirrored(self, batch: Sequence[Commit | JournalCommit | BesideCommit]) -> None:
+        for mirror in self.mirrors:
+            batch = mirror.take(batch)
+        self.settle(batch)
+
+    def successor(self, key: str, mode: str) -> HostView:
+        """The host that a reader of this stream has to read from: this one, unless it moved."""
+        return moved_to(self.fences, key, mode) or self
+
     def _forget(self, cause: BaseException | str) -> None:
         """What the actors stand at is not what the store has: all of them are read again."""
+        self.forgotten += 1
         for directory in (self.directory, *(one.directory for one in self.journals.values())):
             directory.reset_all(cause)
+
+    def _circuit_changed(self, health: BackendHealth, before: CircuitState) -> None:
+        self.short = None if health.refuses or self.draining else self._compiled
 
     def drain(self) -> None:
         """Take nothing new and end every reader. What was accepted is still committed."""
@@ -143,17 +189,25 @@ class StreamHost:
 
     def open_store(self) -> EventStreamStore:
         if self.store is None:
-            raise StoreUnavailable(f"{self.name}: {self.outage}", retry_after_s=1)
+            raise self.health.unavailable(self.outage)
         return self.store
 
-    def open_writer(self) -> Writer[Commit | JournalCommit]:
+    def open_writer(self, key: str = "") -> Writer[Commit | JournalCommit | BesideCommit]:
         if self.draining:
             raise Draining(f"{self.name} is stopping")
         if self.writer is None or self.store is None:
-            raise StoreUnavailable(f"{self.name}: {self.outage}", retry_after_s=1)
+            raise self.health.unavailable(self.outage)
+        if self.health.refuses:
+            self.admit(key)
         return self.writer
 
+    def admit(self, key: str = "") -> None:
+        """Raise StoreUnavailable while the circuit is not closed; the sentinel passes."""
+        if self.health.refuses and not key.startswith(PROBE_KEYS):
+            raise self.health.refusal()
+
     async def _activate(self, key: str) -> StreamActor:
+        self.admit(key)
         return StreamActor(key, await self.open_store().head(key))
 
     async def actor(self, key: str) -> StreamActor:
@@ -170,6 +224,7 @@ class StreamHost:
         """Append drafts, all or none, and answer when they are durable."""
         live = self.directory.live(key)
         if live is None or needs_lookup(live, request.drafts):
+            self.admit(key)  # not behind a turn that waits for a backend which does not answer
             actor, decision, commit = await self.directory.turn(
                 key, lambda owner: self._in_turn(owner, request)
             )
@@ -223,6 +278,7 @@ class StreamHost:
     ) -> tuple[StreamActor, Decision, Commit | None]:
         ids = [draft.event_id for draft in request.drafts if draft.event_id is not None]
         known = await known_events(self, actor, ids)
+        refuse_moved(self.fences, actor.key, request.stamp.mode)
         if actor.gone is not None:  # what it stands at was refused while it was looking
             raise StoreUnavailable(f"{self.name}: the stream was read anew", retry_after_s=1)
         return actor, *self._decide(actor, request, known)
@@ -235,6 +291,7 @@ class StreamHost:
         ticket: Ticket[None] | None = None,
     ) -> tuple[Decision, Commit | None]:
         """From reading the position to taking the next numbers: nothing awaits in here."""
+        refuse_moved(self.fences, actor.key, request.stamp.mode)
         decision = decide(
             actor.position,
             request.drafts,
@@ -248,7 +305,7 @@ class StreamHost:
         if not decision.lines:
             return decision, None
         commit = actor.commit_of(decision.lines, request.stamp.mode, ticket or self.new_ticket())
-        self.open_writer().submit(commit)
+        self.open_writer(actor.key).submit(commit)
         actor.accept(commit, decision.new_ids)  # only what the writer has taken counts
         return decision, commit
 
@@ -266,6 +323,7 @@ class StreamHost:
         """End the stream for good; it stays readable. Closing again is no error."""
 
         async def turn(actor: StreamActor) -> Head:
+            refuse_moved(self.fences, key, mode)
             _check_written(actor, mode)
             if not actor.closed:
                 await self._change(actor, CommitKind.CLOSE)
@@ -277,6 +335,7 @@ class StreamHost:
         """Delete every event. The stream id is free again, in a new epoch."""
 
         async def turn(actor: StreamActor) -> None:
+            refuse_moved(self.fences, key, mode)
             _check_written(actor, mode)
             await self._change(actor, CommitKind.DELETE)
 
@@ -285,10 +344,15 @@ class StreamHost:
     async def _change(self, actor: StreamActor, kind: CommitKind) -> None:
         """Commit a change that must not interleave with appends: the turn waits for the disk."""
         commit = Commit(actor, actor.sequence + 1, [], self.new_ticket(), kind)
-        self.open_writer().submit(commit)
+        self.open_writer(actor.key).submit(commit)
         actor.accept(commit)
         with anyio.CancelScope(shield=True):
             await commit.ticket
+
+
+def _settle_each(batch: Sequence[Commit | JournalCommit | BesideCommit]) -> None:
+    for commit in batch:
+        commit.settle(None)
 
 
 def _answer(decision: Decision, commit: Commit) -> Appended:

@@ -12,12 +12,17 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from eventspine.contracts.errors import ScopeMismatch
+import msgspec
+
+from eventspine.contracts.cursor import Cursor
+from eventspine.contracts.errors import ScopeMismatch, TooLarge
 from eventspine.contracts.journal import State
 from eventspine.contracts.stores import CommitKind, StreamCommit, StreamHead
 from eventspine.runtime.ticket import Ticket
 
 S = TypeVar("S", bound=State[Any])
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Origin(NamedTuple):
@@ -26,6 +31,26 @@ class Origin(NamedTuple):
     key: str
     mode: str
     members: bytes  # `"stream_id":…,"routing":{…}`
+
+
+def lines_of(
+    records: Sequence[msgspec.Struct], origin: Origin, epoch: int, first: int, bytes_max: int
+) -> list[bytes]:
+    """Records as lines of a stream. Raises TooLarge."""
+    lines = []
+    for sequence, record in enumerate(records, first):
+        line = b'%b,%b,"sequence":%d,"cursor":"%b"}' % (
+            _encode(record)[:-1],
+            origin.members,
+            sequence,
+            str(Cursor(epoch, sequence)).encode(),
+        )
+        if len(line) > bytes_max:
+            raise TooLarge(
+                f"{len(line)} bytes as stored", limit="event_bytes_max", maximum=bytes_max
+            )
+        lines.append(line)
+    return lines
 
 
 class JournalCommit(StreamCommit):
@@ -59,10 +84,59 @@ class JournalCommit(StreamCommit):
                 ticket.set_exception(error)
 
 
-class JournalActor(Generic[S]):
-    __slots__ = ("compact_at", "epoch", "key", "mode", "pending", "sequence", "state")
+class BesideCommit(StreamCommit):
+    """Records beside a journal on their way to the disk, and who waits for them."""
 
-    def __init__(self, key: str, head: StreamHead, state: S) -> None:
+    __slots__ = ("size", "ticket")
+
+    def __init__(
+        self,
+        key: str,
+        mode: str,
+        epoch: int,
+        first_sequence: int,
+        lines: Sequence[bytes],
+        kind: CommitKind,
+    ) -> None:
+        super().__init__(key, mode, epoch, first_sequence, lines, kind)
+        self.size = sum(map(len, lines))
+        self.ticket: Ticket[None] | None = None
+
+    def settle(self, error: BaseException | None) -> None:
+        """Called once, on the loop, when the writer is done with this commit."""
+        if self.ticket is None or self.ticket.done():
+            return
+        if error is None:
+            self.ticket.set_result(None)
+        else:
+            self.ticket.set_exception(error)
+
+
+class Beside(msgspec.Struct, omit_defaults=True):
+    """The first record of a journal that goes on from records beside it: journal_anew.py."""
+
+    beside: str = ""
+    records: int = 0
+    epoch: int = 0
+
+
+class Base(NamedTuple):
+    """The records beside a journal: the stream they are in."""
+
+    key: str
+    epoch: int
+    records: int
+
+
+class JournalActor(Generic[S]):
+    """`base`: what is beside the journal. `since`: what was decided since that is being made."""
+
+    __slots__ = (
+        *("base", "compact_at", "epoch", "key", "mode", "pending", "sequence", "since"),
+        "state",
+    )
+
+    def __init__(self, key: str, head: StreamHead, state: S, base: Base | None = None) -> None:
         self.key = key
         self.epoch = head.epoch
         self.sequence = head.sequence
@@ -70,10 +144,17 @@ class JournalActor(Generic[S]):
         self.state = state
         self.pending: deque[JournalCommit] = deque()
         self.compact_at = 0
+        self.base = base
+        self.since: list[msgspec.Struct] | None = None
+
+    @property
+    def records(self) -> int:
+        """How many there are, beside the journal too."""
+        return self.sequence + (0 if self.base is None else self.base.records)
 
     def may_rest(self) -> bool:
         """Whether the cell can be passivated now: nothing is under way."""
-        return not self.pending
+        return not self.pending and self.since is None
 
     def check_mode(self, mode: str) -> None:
         """Every record carries its routing, and who asks is checked against it (D15)."""

@@ -22,7 +22,8 @@ async def page_after(
     check_mode(actor, mode)
     sequence, epoch = await position(host, actor, after), actor.epoch
     if wait_s > 0 and sequence >= actor.committed and not actor.closed:
-        await _wait_beyond(host, actor, sequence, wait_s)
+        if host.successor(key, mode) is host:
+            await _wait_beyond(host, actor, sequence, wait_s)
         if actor.epoch != epoch:
             raise gone(actor, str(Cursor(epoch, sequence)))
         check_mode(actor, mode)

@@ -17,15 +17,17 @@ from eventspine.contracts.ids import path_segment
 from eventspine.contracts.stores import EventStreamStore
 from eventspine.contracts.wire import Draft, WallClock, encode_json
 
-PROBE_TENANT = "eventspine-probe"
+PROBE_TENANT = "eventspine-probe"  # see PROBE_KEYS in actors/host.py
 PROBE_S_MAX = 10.0
 _STREAM = "sentinel"
 
 
-async def probe(host: StreamHost, mode: str, steps: list[str]) -> None:
+async def probe(
+    host: StreamHost, mode: str, steps: list[str], *, deadline_s: float = PROBE_S_MAX
+) -> None:
     """Put the sentinel through an open backend, adding each step that worked to `steps`.
 
-    Raises what the backend raises; TimeoutError after PROBE_S_MAX.
+    Raises what the backend raises; TimeoutError after `deadline_s`.
     """
     key = f"event_stream/{PROBE_TENANT}/{path_segment(mode)}/_/{_STREAM}"
     routing = {"tenant_id": PROBE_TENANT, "env": mode, "mode": mode, "project_id": "default"}
@@ -34,7 +36,7 @@ async def probe(host: StreamHost, mode: str, steps: list[str]) -> None:
     request = Request(
         [draft], Stamp(mode, b"{}", {}), WallClock(time.time).read(), address, expected=None
     )
-    with anyio.fail_after(PROBE_S_MAX):
+    with anyio.fail_after(deadline_s):
         appended = await host.append(key, request)
         steps.append("write")
         (sequence,) = appended.sequences

@@ -9,10 +9,11 @@ says why (NACK), until the row is changed again. Source: DESIGN decision 11, CAR
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Generic, Literal, TypeVar
 
 from eventspine.contracts.backends import Backends
+from eventspine.contracts.circuit import CircuitHealth
 from eventspine.contracts.errors import NoRouteConfigured
 from eventspine.contracts.route import ResourceRoute, RouteKey
 from eventspine.contracts.route_change import RouteHealth
@@ -21,6 +22,7 @@ from eventspine.runtime.limits import DirectoryLimits
 
 log = logging.getLogger(__name__)
 H = TypeVar("H")
+T = TypeVar("T")
 _SEPARATOR = "\x1f"  # a control character, which no id may hold
 
 
@@ -40,12 +42,17 @@ class RouteActors(Generic[H]):
     Args:
         find: the registry's row of exactly a key, or None.
         backends: opens what a row names.
+        circuit: what is known of the health of an open backend.
     """
 
     def __init__(
-        self, find: Callable[[RouteKey], ResourceRoute | None], backends: Backends[H]
+        self,
+        find: Callable[[RouteKey], ResourceRoute | None],
+        backends: Backends[H],
+        circuit: Callable[[H], CircuitHealth | None] = lambda handle: None,
     ) -> None:
         self._find = find
+        self._circuit = circuit
         self._backends = backends
         self._failed: dict[RouteKey, str] = {}
         self.directory: Directory[RouteActor[H]] = Directory(
@@ -59,6 +66,14 @@ class RouteActors(Generic[H]):
             NoRouteConfigured: the registry has no such row (R-01).
         """
         return await self.directory.turn(_name(key), _itself)
+
+    async def during(self, key: RouteKey, work: Callable[[RouteActor[H]], Awaitable[T]]) -> T:
+        """Run `work` in the turn of a row's owner: whoever resolves the row waits for its end."""
+        return await self.directory.control(_name(key), work)
+
+    async def open(self, route: ResourceRoute) -> H:
+        """The open backend of what a row could say."""
+        return await self._backends.open(route)
 
     async def changed(self, key: RouteKey) -> RouteHealth:
         """The registry has changed this row: open what it names now, then swap. ACK or NACK."""
@@ -75,15 +90,23 @@ class RouteActors(Generic[H]):
             log.warning("route %s: %s", "/".join(key), self._failed[key])
         return self.health(key)
 
+    def handle(self, key: RouteKey) -> H | None:
+        """The backend in use for a row; None before anybody has asked for it."""
+        actor = self.directory.peek(_name(key))
+        return None if actor is None else actor.handle
+
     def health(self, key: RouteKey) -> RouteHealth:
         """Which revision of a row is in use, and what is wrong with a newer one."""
         actor = self.directory.peek(_name(key))
         serving = None if actor is None else actor.route.revision
+        circuit = None if actor is None else self._circuit(actor.handle)
         reason = self._failed.get(key)
         if reason is not None:
-            return RouteHealth(state="stale", serving_revision=serving, reason=reason)
+            return RouteHealth(
+                state="stale", serving_revision=serving, reason=reason, circuit=circuit
+            )
         state: Literal["serving", "unused"] = "unused" if actor is None else "serving"
-        return RouteHealth(state=state, serving_revision=serving)
+        return RouteHealth(state=state, serving_revision=serving, circuit=circuit)
 
     def stale(self) -> dict[RouteKey, str]:
         """Rows whose newest revision could not be opened, and why."""

@@ -5,8 +5,8 @@ what is durable after its position, from the stream's shared tail or from the st
 behind, and moves on. A reader that stands still costs a position. One that waits at the end and has
 a sink is moved on by the stream's Audience instead, and sleeps. Readers that are behind take turns,
 a few slices in one pass of the loop: a thousand that come back at once, or whose connections are
-gone while they have much to take, delay nobody. When the backend is opened anew, it finds the new
-owner of its stream and goes on where it was.
+gone while they have much to take, delay nobody. When the backend is opened anew, or the stream
+moves to another one, it finds the new owner of its stream and goes on where it was.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class Subscription:
                 self._behind = False
                 await self._host.catching_up.pass_one_by_one()
             actor = self._actor
-            if actor.gone is not None and not await self._find_successor():
+            moved = self._host.successor(actor.key, self._mode) is not self._host
+            if (moved or actor.gone is not None) and not await self._find_successor():
                 return None
             actor = self._actor
             if self._has_ended(actor):
@@ -112,8 +113,13 @@ class Subscription:
         return piece
 
     async def _find_successor(self) -> bool:
-        """After a failure of the backend: join the stream's new owner. False: not up yet."""
+        """Join the stream's new owner: the backend failed, or has another. False: not up yet."""
         self._actor.leave(self._reader)
+        host = self._host.successor(self._actor.key, self._mode)
+        if host is not self._host:
+            self._host.readers.discard(self._reader)
+            host.readers.add(self._reader)
+            self._host = host
         if self._host.draining:
             return True
         try:

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import Receive, Scope, Send
 
 from eventspine.api.address import RawRoute
+from eventspine.api.audit import AuditEndpoints
 from eventspine.api.context import ContextReader
 from eventspine.api.cors import Cors
 from eventspine.api.every_answer import EveryAnswer
@@ -19,14 +20,19 @@ from eventspine.api.lane.known_heads import KnownHeads
 from eventspine.api.metrics import Metrics
 from eventspine.api.openapi import OpenApiEndpoint
 from eventspine.api.refusals import AddressNotFound
+from eventspine.api.routing.asked import asked
 from eventspine.api.routing.registry import RegistryEndpoints
 from eventspine.api.routing.rows import RouteEndpoints
+from eventspine.api.routing.switching import SwitchEndpoints
+from eventspine.api.routing.tenant import TenantRouteEndpoints
 from eventspine.api.service import SpineService
 from eventspine.api.site import SiteEndpoints
+from eventspine.api.stores.analytics import AnalyticsEndpoints
 from eventspine.api.stores.budget import BudgetEndpoints
 from eventspine.api.stores.budget_policies import BudgetPolicyEndpoints
 from eventspine.api.stores.memory import MemoryEndpoints
 from eventspine.api.stores.metrics import MetricEndpoints
+from eventspine.api.stores.object_uploads import UploadEndpoints
 from eventspine.api.stores.objects import ObjectEndpoints
 from eventspine.api.stores.tabular import TableEndpoints
 from eventspine.api.stores.vectors import VectorEndpoints
@@ -40,13 +46,18 @@ def create_app(spine: SpineService, *, log_requests: bool = False) -> Front:
     every = EveryAnswer(Cors(settings.http.cors_origins), log_requests=log_requests)
     lane = AppendLane(spine, every, KnownHeads(contexts, every))
     router.routes += _stream_routes(StreamEndpoints(spine, contexts))
+    router.routes += AnalyticsEndpoints(spine, contexts).routes()
     router.routes += MetricEndpoints(spine, contexts).routes()
     router.routes += ObjectEndpoints(spine, contexts).routes()
+    router.routes += UploadEndpoints(spine, contexts).routes()
     router.routes += TableEndpoints(spine, contexts).routes()
     router.routes += MemoryEndpoints(spine, contexts).routes()
     router.routes += BudgetEndpoints(spine, contexts).routes()
     router.routes += BudgetPolicyEndpoints(spine, contexts).routes()
+    router.routes += AuditEndpoints(spine, contexts).routes()
     router.routes += RegistryEndpoints(spine).routes()
+    router.routes += SwitchEndpoints(spine).routes()
+    router.routes += TenantRouteEndpoints(spine, contexts).routes()
     router.routes += VectorEndpoints(spine, contexts).routes()
     router.routes += _route_routes(RouteEndpoints(spine))
     router.routes += _health_routes(HealthEndpoints(spine, Metrics(spine, every.counts)))
@@ -65,6 +76,7 @@ def _stream_routes(streams: StreamEndpoints) -> list[BaseRoute]:
                 "DELETE": streams.delete,
             },
         ),
+        RawRoute("/v1/streams/{stream_id}/query", {"GET": streams.query}),
         RawRoute("/v1/streams/{stream_id}/sse", {"GET": streams.tail}),
         RawRoute("/v1/sse", {"GET": streams.many}),
         RawRoute("/v1/streams/{stream_id}/close", {"POST": streams.close}),
@@ -76,11 +88,11 @@ def _stream_routes(streams: StreamEndpoints) -> list[BaseRoute]:
 
 def _route_routes(routes: RouteEndpoints) -> list[BaseRoute]:
     return [
-        RawRoute("/v1/routes", {"GET": routes.list, "POST": routes.create}),
-        RawRoute("/v1/routes/resolve", {"GET": routes.resolve}),
+        RawRoute("/v1/routes", {"GET": routes.list, "POST": asked(routes.create)}),
+        RawRoute("/v1/routes/resolve", {"GET": asked(routes.resolve)}),
         RawRoute(
             "/v1/routes/{resource_kind}/{tenant_id}/{env}/{project_id}/{mode}",
-            {"GET": routes.get, "PUT": routes.put, "DELETE": routes.delete},
+            {"GET": routes.get, "PUT": asked(routes.put), "DELETE": asked(routes.delete)},
         ),
     ]
 

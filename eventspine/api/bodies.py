@@ -7,7 +7,7 @@ before it, so those six bytes can stand nowhere earlier.
 
 from __future__ import annotations
 
-from eventspine.contracts.answers import Appended, Page
+from eventspine.contracts.answers import Appended, Page, Selection
 from eventspine.contracts.lines import inside
 
 _TS = b',"ts":'
@@ -27,6 +27,18 @@ def appended_body(appended: Appended, minimal: bool) -> bytes:
         str(appended.head).encode(),
         appended.duplicates,
     )
+
+
+def selection_body(found: Selection) -> bytes:
+    behind = b'],"next":"%b","head":"%b","earliest":"%b","closed":%b,"read":%d,"complete":%b}' % (
+        str(found.next).encode(),
+        str(found.head).encode(),
+        str(found.earliest).encode(),
+        b"true" if found.closed else b"false",
+        found.read,
+        b"true" if found.is_complete else b"false",
+    )
+    return inside(b'{"events":[', found.lines, behind)
 
 
 def page_body(page: Page) -> bytes:

@@ -31,7 +31,7 @@ Counts = Mapping[tuple[str, str, int], int]
 _COUNTED = frozenset(
     ["turns", "batches", "items", "bytes", "commits", "events", "refusals", "commit_s_total"]
     + ["passivated", "activations", "activation_failures", "crashes", "resets"]
-    + ["restarts", "outages"]
+    + ["restarts", "outages", "opened", "stored", "failed", "lost"]
     + [f"{why}_refused" for why in ("deadlocks", "overloaded", "deadline", "quarantined")]
     + ["draining_refused"]
 )

@@ -159,6 +159,7 @@ def _answer(kind: str | Described) -> dict[str, Any]:
             "Stored", json, {"anyOf": [_ref("StreamEvent"), _ref("Appended")]}, position
         ),
         "page": _described("A page", json, _ref("Page"), standing),
+        "selection": _described("What matched", json, _ref("Selection"), standing),
         "head": {"description": "Where it stands", "headers": standing},
         "standing": _described("Closed", json, _ref("Standing"), standing),
         "sse": _described("Events as they come", "text/event-stream", {"type": "string"}),
@@ -234,6 +235,13 @@ def _schemas(codes: list[str]) -> dict[str, Any]:
             "closed": {"type": "boolean"},
         }
     )
+    schemas["Selection"] = _object(
+        {
+            **schemas["Page"]["properties"],
+            "read": {"type": "integer", "minimum": 0},
+            "complete": {"type": "boolean"},
+        }
+    )
     standing = {"head": _CURSOR, "earliest": _CURSOR, "closed": {"type": "boolean"}}
     schemas["Standing"] = _object(standing)
     schemas["Routes"] = _object(
@@ -261,7 +269,7 @@ def _narrow(schemas: dict[str, Any]) -> None:
         **schemas["RouteSpec"],
         "title": "RouteChange",
         "description": "A route whose key is in the address; where stated, it must agree.",
-        "required": ["backend_type"],
+        "required": [],
     }
 
 

@@ -11,11 +11,14 @@ OWNER = (
     "scope_mismatch",
     "unsupported_backend",
     "backend_refused_in_mode",
+    "backend_not_declared",
+    "secret_unavailable",
     "store_unavailable",
     "store_corrupt",
     "overloaded",
     "deadline_exceeded",
     "quarantined",
+    "route_moved",
     "draining",
 )
 WRITING = ("outcome_unknown", "store_full", "stream_closed")

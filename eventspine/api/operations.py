@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from eventspine.api import audit
 from eventspine.api.operation import BODY, OWNER, WRITING, Operation
 from eventspine.api.routing import operations as route_operations
+from eventspine.api.routing import switch_described
+from eventspine.api.routing import tenant as tenant_routes
 from eventspine.api.stores import (
+    analytics_described,
     budget_described,
     budget_policies,
     memory_described,
     metrics,
+    object_uploads_described,
     objects_described,
     tabular,
     vectors_described,
@@ -40,6 +45,7 @@ _APPEND = Operation(
         "invalid_cursor",
         "event_conflict",
         "precondition_failed",
+        "stream_sealed",
     ),
 )
 _PAGE = Operation(
@@ -55,6 +61,19 @@ _PAGE = Operation(
     answers={200: "page"},
     errors=(*OWNER, "invalid_cursor", "cursor_gone"),
 )
+_QUERY = Operation(
+    "get",
+    "/v1/streams/{stream_id}/query",
+    "query",
+    "streams",
+    "Events that match, after a position",
+    "All that is stated must hold. One answer looks at `query_events_read_max` events at most; go "
+    "on with `after=<next>` until `complete`.",
+    ("?event_types", "?since", "?until", "?metadata", "after", "limit"),
+    "headers",
+    answers={200: "selection"},
+    errors=(*OWNER, "invalid_cursor", "cursor_gone"),
+)
 _DELETE = Operation(
     "delete",
     "/v1/streams/{stream_id}/events",
@@ -65,7 +84,7 @@ _DELETE = Operation(
     (),
     "headers",
     answers={204: "nothing"},
-    errors=(*OWNER, "outcome_unknown", "store_full", "stream_not_found"),
+    errors=(*OWNER, "outcome_unknown", "store_full", "stream_not_found", "stream_sealed"),
 )
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -83,6 +102,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answers={200: "head"},
         errors=OWNER,
     ),
+    _QUERY,
     _DELETE,
     Operation(
         "delete",
@@ -106,7 +126,7 @@ OPERATIONS: tuple[Operation, ...] = (
         (),
         "headers",
         answers={200: "standing"},
-        errors=(*OWNER, "outcome_unknown", "store_full", "stream_not_found"),
+        errors=(*OWNER, "outcome_unknown", "store_full", "stream_not_found", "stream_sealed"),
     ),
     Operation(
         "get",
@@ -159,7 +179,9 @@ OPERATIONS: tuple[Operation, ...] = (
         answers={200: "page"},
         errors=_PAGE.errors,
     ),
+    *audit.OPERATIONS,
     *route_operations.OPERATIONS,
+    *switch_described.OPERATIONS,
     Operation(
         "get", "/healthz", "alive", "operation", "The process answers", answers={200: "object"}
     ),
@@ -183,12 +205,15 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "get", "/metrics", "metrics", "operation", "Prometheus metrics", answers={200: "metrics"}
     ),
+    *analytics_described.OPERATIONS,
     *budget_described.OPERATIONS,
     *budget_policies.OPERATIONS,
     *metrics.OPERATIONS,
     *memory_described.OPERATIONS,
+    *object_uploads_described.OPERATIONS,
     *objects_described.OPERATIONS,
     *tabular.OPERATIONS,
+    *tenant_routes.OPERATIONS,
     *vectors_described.OPERATIONS,
 )
 

@@ -13,6 +13,7 @@ from eventspine.contracts.entries import TTL_S_MAX, TTL_S_MIN
 from eventspine.contracts.ids import ID_BYTES_MAX
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.metrics import AGGREGATES, FILLS, TIERS
+from eventspine.contracts.object_uploads import PARTS_MAX
 from eventspine.contracts.route import ResourceKind
 
 _CONTEXT_TEXT = {
@@ -42,6 +43,9 @@ _KEY_TEXT = {
     "table_name": "The table; a / inside it is written %2F.",
     "token": "The signed token of the address.",
     "key": "The key; a / inside it is written %2F.",
+    "upload_id": "The upload, as it was answered when it was begun.",
+    "number": "The number of the part.",
+    "dataset": "The dataset of analytics events; a / inside it is written %2F.",
     "collection": "The collection of vectors; a / inside it is written %2F.",
     "id": "The id of the point; a / inside it is written %2F.",
 }
@@ -76,6 +80,12 @@ _PLAIN: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     ),
     "?prefix": ("query", "prefix", "Only keys that begin so.", {"type": "string"}),
     "?row_after": ("query", "after", "Only keys behind this one.", {"type": "string"}),
+    "?part_after": (
+        "query",
+        "after",
+        "Only parts behind this number.",
+        {"type": "integer", "minimum": 0, "maximum": WHOLE_MAX},
+    ),
     "?window": ("query", "window", "`total` when left out.", {"enum": list(WINDOWS)}),
     "?entry_after": (
         "query",
@@ -111,6 +121,20 @@ _PLAIN: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     ),
     "Range": ("header", "Range", "`bytes=0-99`: one range of bytes.", {"type": "string"}),
     "If-None-Match": ("header", "If-None-Match", "`*`: only if there is none.", {"const": "*"}),
+    "?event_types": (
+        "query",
+        "type",
+        "Only events of these types, with commas between; `chat.*`: every type that begins so.",
+        {"type": "string"},
+    ),
+    "?since": ("query", "since", "Only events from then on: ISO 8601.", {"type": "string"}),
+    "?until": ("query", "until", "Only events before then: ISO 8601.", {"type": "string"}),
+    "?metadata": (
+        "query",
+        "metadata",
+        "Only events whose metadata has these: user_id=u1,run_id=r2.",
+        {"type": "string"},
+    ),
     "?metric_start": ("query", "start", "From then on: ISO 8601, or seconds.", {"type": "string"}),
     "?metric_end": ("query", "end", "Before then: ISO 8601, or seconds.", {"type": "string"}),
     "?metric_step": ("query", "step", "Seconds of a window.", {"type": "string"}),
@@ -132,6 +156,18 @@ _PLAIN: dict[str, tuple[str, str, str, dict[str, Any]]] = {
         "fill",
         "What windows without points are.",
         {"type": "string", "enum": list(FILLS), "default": "null"},
+    ),
+    "?metric_group_by": (
+        "query",
+        "group_by",
+        "Tags, with commas between: series with the same values of them are a group.",
+        {"type": "string", "minLength": 1},
+    ),
+    "?metric_downsample": (
+        "query",
+        "downsample",
+        "So many points that look like all of them, instead of the newest `limit`.",
+        {"type": "integer", "minimum": 3},
     ),
     "?metric_labels": (
         "query",
@@ -249,6 +285,8 @@ def _key_schema(name: str) -> dict[str, Any]:
         return {"type": "string", "enum": [kind.value for kind in ResourceKind]}
     if name == "account":
         return ACCOUNT
+    if name == "number":
+        return {"type": "integer", "minimum": 1, "maximum": PARTS_MAX}
     return id_schema()
 
 

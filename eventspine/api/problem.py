@@ -32,12 +32,16 @@ STATUS: dict[type[errors.EventspineError], int] = {
     errors.EventConflict: 409,
     errors.PreconditionFailed: 412,
     errors.StreamClosed: 409,
+    errors.StreamSealed: 403,
     errors.StreamNotFound: 404,
     errors.RowNotFound: 404,
     errors.ObjectNotFound: 404,
     errors.RangeNotSatisfiable: 416,
     errors.ChecksumMismatch: 422,
     errors.UploadRefused: 403,
+    errors.UploadNotFound: 404,
+    errors.InvalidParts: 422,
+    errors.TooManyUploads: 409,
     errors.EntryNotFound: 404,
     errors.NotAnInteger: 409,
     errors.MemoryFull: 507,
@@ -47,6 +51,8 @@ STATUS: dict[type[errors.EventspineError], int] = {
     errors.CollectionConflict: 409,
     errors.VectorNotFound: 404,
     errors.InvalidVector: 422,
+    errors.InvalidAnalyticsEvent: 422,
+    errors.QueryTooExpensive: 422,
     errors.TooLarge: 413,
     # 402: the request is right and the money is not there. 409 would read as a clash of ids, and
     # 429 is what clients try again by themselves, which helps nobody before the window ends.
@@ -57,7 +63,10 @@ STATUS: dict[type[errors.EventspineError], int] = {
     errors.RouteNotFound: 404,
     errors.RouteConflict: 409,
     errors.RevisionGone: 410,
+    errors.SwitchNotFound: 404,
+    errors.SwitchRefused: 409,
     errors.InvalidRoute: 422,
+    errors.RouteNotEditable: 403,
     refusals.AddressNotFound: 404,
     refusals.MethodNotAllowed: 405,
     refusals.OriginRefused: 403,
@@ -69,6 +78,9 @@ STATUS: dict[type[errors.EventspineError], int] = {
     errors.NoRouteConfigured: 404,
     errors.UnsupportedBackend: 422,
     errors.BackendRefusedInMode: 503,
+    errors.BackendNotDeclared: 503,
+    errors.SecretUnavailable: 503,
+    errors.RegistryEditBroken: 503,
     errors.ExtraMissing: 503,
     errors.RegistryNotOpen: 503,
     errors.RootLocked: 503,
@@ -76,6 +88,7 @@ STATUS: dict[type[errors.EventspineError], int] = {
     errors.SettingsInvalid: 503,
     errors.BackendError: 503,
     errors.StoreUnavailable: 503,
+    errors.AuditUnavailable: 503,
     errors.OutcomeUnknown: 503,
     errors.StoreFull: 507,
     errors.StoreCorrupt: 503,
@@ -83,6 +96,7 @@ STATUS: dict[type[errors.EventspineError], int] = {
     errors.Overloaded: 429,
     errors.DeadlineExceeded: 503,
     errors.Quarantined: 503,
+    errors.RouteMoved: 503,
     errors.Draining: 503,
     errors.Deadlock: 503,
 }
@@ -98,7 +112,13 @@ _RETRY_LATE = {"store_corrupt": 60, "root_locked": 60, "root_invalid": 60, "sett
 
 # Fields and details that tell of our inside: exceptions of actors, files, processes.
 _INSIDE = frozenset(["cause", "key", "path", "found", "root", "pid"])
-_INSIDE_STORIES = (errors.Quarantined, errors.StoreCorrupt, errors.RootLocked, errors.RootInvalid)
+_INSIDE_STORIES = (
+    errors.Quarantined,
+    errors.StoreCorrupt,
+    errors.RootLocked,
+    errors.RootInvalid,
+    errors.SecretUnavailable,
+)
 
 
 def status_of(error: errors.EventspineError) -> int:

@@ -12,7 +12,7 @@ import difflib
 import math
 import re
 from collections.abc import Collection
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from eventspine.contracts.errors import InvalidRequest
 
@@ -69,6 +69,17 @@ def whole_number(values: dict[str, str], name: str, least: int) -> int | None:
             f"{name} must be a whole number from {least} to {WHOLE_MAX}", parameter=name
         )
     return int(text)
+
+
+def pairs(values: dict[str, str], name: str) -> dict[str, str]:
+    """`a=1,b=2`; a comma, `=` or `%` inside a name or value is percent-encoded once more."""
+    found: dict[str, str] = {}
+    for piece in filter(None, values.get(name, "").split(",")):
+        key, is_there, value = piece.partition("=")
+        if not is_there or not key:
+            raise InvalidRequest(f"{name} must be name=value, with commas between", parameter=name)
+        found[unquote(key)] = unquote(value)
+    return found
 
 
 def seconds(values: dict[str, str], name: str, most: float) -> float:

@@ -9,18 +9,23 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from eventspine.actors.told import Done
-from eventspine.contracts.answers import Appended, EndReason, Head, Page, TailSlice
+from eventspine.contracts.answers import Appended, EndReason, Head, Page, Selection, TailSlice
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.settings import Settings
+from eventspine.contracts.stream_filter import StreamFilter
 from eventspine.runtime.tree import SupervisorTree
+from eventspine.services.analytics.service import AnalyticsStoreService
+from eventspine.services.audit import Audit
 from eventspine.services.budget import BudgetStoreService
 from eventspine.services.budget_policy import BudgetPolicyRepo
 from eventspine.services.memory import MemoryStoreService
 from eventspine.services.metrics import MetricsStoreService
 from eventspine.services.objects import ObjectStoreService
 from eventspine.services.routing.service import RouteService
+from eventspine.services.routing.tenant import TenantRoutes
 from eventspine.services.sender import Sender
+from eventspine.services.switching.service import Switches
 from eventspine.services.tabular import TabularStoreService
 from eventspine.services.upload_grants import UploadGrant
 from eventspine.services.vectors import VectorStoreService
@@ -46,9 +51,13 @@ class Subscription(Protocol):
 
 class SpineService(Protocol):
     @property
+    def audit(self) -> Audit: ...
+    @property
     def settings(self) -> Settings: ...
     @property
     def routes(self) -> RouteService: ...
+    @property
+    def switches(self) -> Switches: ...
     async def append_json(
         self,
         stream_id: str,
@@ -86,17 +95,28 @@ class SpineService(Protocol):
         limit: int | None = None,
         wait_s: float = 0.0,
     ) -> Page: ...
+    async def query(
+        self,
+        stream_id: str,
+        wanted: StreamFilter,
+        context: RequestContext,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Selection: ...
     async def head(self, stream_id: str, context: RequestContext) -> Head: ...
     async def subscribe(
         self, stream_id: str, context: RequestContext, after: str | None = None
     ) -> Subscription: ...
     async def close_stream(self, stream_id: str, context: RequestContext) -> Head: ...
     async def delete_stream(self, stream_id: str, context: RequestContext) -> None: ...
+    def analytics(self, context: RequestContext, dataset: str = ...) -> AnalyticsStoreService: ...
     def metrics_store(self, context: RequestContext) -> MetricsStoreService: ...
     def objects(self, context: RequestContext) -> ObjectStoreService: ...
     async def upload_grant(self, token: str) -> UploadGrant: ...
     def tables(self, context: RequestContext) -> TabularStoreService: ...
     def vectors(self, context: RequestContext) -> VectorStoreService: ...
+    def tenant_routes(self, context: RequestContext) -> TenantRoutes: ...
     def budget(self, context: RequestContext) -> BudgetStoreService: ...
     def budget_policies(self, context: RequestContext) -> BudgetPolicyRepo: ...
     def memory(self, context: RequestContext, namespace: str = ...) -> MemoryStoreService: ...

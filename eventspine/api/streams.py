@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from urllib.parse import unquote
 
 import anyio
 from starlette.types import ASGIApp
 
 from eventspine.api import negotiation, query
 from eventspine.api.answer import JSON, Answer, Header, json_answer
-from eventspine.api.bodies import appended_body, page_body
+from eventspine.api.bodies import appended_body, page_body, selection_body
 from eventspine.api.body import read_body, refuse_long
 from eventspine.api.call import Call
 from eventspine.api.context import QUERY_NAMES, ContextReader
@@ -18,13 +19,15 @@ from eventspine.api.live.many_tails import ManyTails
 from eventspine.api.live.tail import StreamTail
 from eventspine.api.presence import while_connected
 from eventspine.api.service import SpineService
-from eventspine.contracts.answers import Appended, Head, Page
+from eventspine.contracts.answers import Appended, Head, Page, Selection
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import InvalidRequest
 from eventspine.contracts.ids import checked_id
+from eventspine.contracts.stream_filter import StreamFilter
 
 PAGE_NAMES = frozenset(["after", "before", "limit", "wait"])
+FILTER_NAMES = frozenset(["after", "limit", "type", "since", "until", "metadata"])
 TAIL_NAMES = frozenset(["after", "last_event_id"]) | QUERY_NAMES
 MANY_NAMES = TAIL_NAMES | {"streams"}
 NO_NAMES: frozenset[str] = frozenset()
@@ -108,6 +111,21 @@ class StreamEndpoints:
 
         return _page_answer(await while_connected(call.receive, work))
 
+    async def query(self, call: Call) -> ASGIApp:
+        values = query.parsed(call.query, FILTER_NAMES)
+        limit = query.whole_number(values, "limit", 1)
+        stream_id, context = self._addressed(call)
+        wanted = StreamFilter(
+            [unquote(name) for name in filter(None, values.get("type", "").split(","))],
+            since=values.get("since"),
+            until=values.get("until"),
+            metadata=query.pairs(values, "metadata"),
+        )
+        found = await self._spine.query(
+            stream_id, wanted, context, after=_position(values, "after"), limit=limit
+        )
+        return _found_answer(found)
+
     async def head(self, call: Call) -> ASGIApp:
         query.parsed(call.query, PAGE_NAMES)
         stream_id, context = self._addressed(call)
@@ -171,6 +189,12 @@ def _page_answer(page: Page) -> Answer:
     # A page is tenant data chosen by headers and grows by the second: no cache may keep it.
     headers += [(b"cache-control", b"no-store"), (b"vary", b"accept")]
     return Answer(200, page_body(page), JSON, headers)
+
+
+def _found_answer(found: Selection) -> Answer:
+    headers = _head_headers(Head(found.head, found.earliest, found.closed))
+    headers += [(b"cache-control", b"no-store"), (b"vary", b"accept")]
+    return Answer(200, selection_body(found), JSON, headers)
 
 
 def _position_headers(head: Cursor) -> list[Header]:

@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
+from pydantic import BaseModel
 
 from eventspine.actors.host import StreamHost
 from eventspine.actors.journal_host import JournalHost, passivate_idle
@@ -24,13 +25,17 @@ from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamSto
 from eventspine.adapters.memory.blobs import MemoryBlobStore
 from eventspine.adapters.memory.event_stream import MemoryEventStreamStore
 from eventspine.bootstrap.configs import FilesystemConfig, MemoryConfig, config_of
+from eventspine.bootstrap.secrets import DeclaredSecrets
 from eventspine.contracts.backends import Backends, Probe
+from eventspine.contracts.declared import Declared
 from eventspine.contracts.errors import (
     EventspineError,
+    SecretUnavailable,
     StoreFull,
     StoreUnavailable,
 )
 from eventspine.contracts.route import ResourceRoute
+from eventspine.contracts.secrets import Secret, references
 from eventspine.contracts.settings import (
     Settings,
     StorageSettings,
@@ -42,6 +47,7 @@ from eventspine.runtime.supervisor import Supervisor
 
 OUTAGE = (OSError, EventspineError)
 STORE_SHUTDOWN_S = 60.0
+SIGNING_KEY_BYTES_MIN = 16
 
 
 class StreamBackends(Backends[StreamHost]):
@@ -64,16 +70,37 @@ class StreamBackends(Backends[StreamHost]):
         self._threads = threads
         self._hosts: dict[str, StreamHost] = {}
         self._opening = anyio.Lock()
+        self._declared = Declared(settings.backends)
+        self._secrets = DeclaredSecrets(settings.secrets, root, disk, threads)
 
     def check(self, resource_kind: str, backend_type: str, config: dict[str, Any]) -> None:
-        config_of(resource_kind, backend_type, config)
+        model = config_of(resource_kind, backend_type, config)
+        self._secrets.check_declared(references(model))
 
     async def open(self, route: ResourceRoute) -> StreamHost:
         name, make, folder = self._named(route)
+        key = await self._signing_key(route)
         async with self._opening:
             if name not in self._hosts:
                 self._hosts[name] = await self._start(name, make, folder)
-        return self._hosts[name]
+        host = self._hosts[name]
+        host.upload_keys.pop(route.key, None)
+        if key is not None:
+            host.upload_keys[route.key] = key
+        return host
+
+    async def _signing_key(self, route: ResourceRoute) -> Secret | None:
+        """What a route signs upload addresses with, if it names it. Raises SecretUnavailable."""
+        reference = getattr(self._config(route), "signing_key", None)
+        if reference is None:
+            return None
+        key = await self._secrets.secret(reference)
+        if len(key.reveal()) < SIGNING_KEY_BYTES_MIN:
+            raise SecretUnavailable(
+                f"{reference}: a signing key has at least {SIGNING_KEY_BYTES_MIN} bytes",
+                reference=reference,
+            )
+        return key
 
     async def probe(self, route: ResourceRoute) -> Probe:
         """Through the open backend, or one opened for it and removed again if it was not there."""
@@ -87,6 +114,7 @@ class StreamBackends(Backends[StreamHost]):
 
     async def _probe(self, route: ResourceRoute, steps: list[str]) -> None:
         name, make, folder = self._named(route)
+        await self._signing_key(route)
         host = self._hosts.get(name)
         if host is not None:
             host.open_store()
@@ -113,12 +141,16 @@ class StreamBackends(Backends[StreamHost]):
         self, route: ResourceRoute
     ) -> tuple[str, Callable[[], EventStreamStore], str | None]:
         """The name of a route's backend, how to open it, and the folder it lives in."""
-        config = config_of(route.resource_kind.value, route.backend_type, route.config)
+        config = self._config(route)
         if isinstance(config, MemoryConfig):
             return f"memory:{config.name}", MemoryEventStreamStore, None
         assert isinstance(config, FilesystemConfig)
         make = partial(self._filesystem, config.root)
         return f"filesystem:{config.root}", make, config.root
+
+    def _config(self, route: ResourceRoute) -> BaseModel:
+        target = self._declared.resolved(route)
+        return config_of(target.resource_kind.value, target.backend_type, target.config)
 
     def _filesystem(self, folder: str) -> FilesystemEventStreamStore:
         path = self._root / folder
@@ -126,7 +158,11 @@ class StreamBackends(Backends[StreamHost]):
         for part in PurePosixPath(folder).parents:
             self._disk.sync_directory(self._root / part)
         return FilesystemEventStreamStore.open(
-            path, affordable(self._settings), self._disk, threads=self._threads
+            path,
+            affordable(self._settings),
+            self._disk,
+            threads=self._threads,
+            express=self._settings.native,
         )
 
     async def _start(
@@ -148,6 +184,8 @@ class StreamBackends(Backends[StreamHost]):
             ChildSpec("heartbeats", host.heartbeats),
         )
         tree = Supervisor(f"backend {name}", children, outage=OUTAGE)
+        host.health.circuit.failures_max = self._settings.routing.circuit_failures
+        host.health.reopens_in_s = partial(_reopens_in_s, tree)
         try:
             await self._supervisor.start_child(tree.child_spec(shutdown_s=STORE_SHUTDOWN_S + 5))
         except OSError as error:
@@ -165,6 +203,12 @@ def affordable(settings: Settings) -> StorageSettings:
     return settings.storage.model_copy(update={"open_files_max": files})
 
 
+def _reopens_in_s(tree: Supervisor) -> float | None:
+    """How long until the supervisor opens the store again; None: it does not wait."""
+    store = next((child for child in tree.tree().children if child.name == "store"), None)
+    return None if store is None else store.due_in_s
+
+
 async def _own_store(
     host: StreamHost,
     make: Callable[[], EventStreamStore],
@@ -173,7 +217,12 @@ async def _own_store(
     task_status: TaskStatus[None] = TASK_STATUS_IGNORED,
 ) -> None:
     """Open a store and serve it; close it whatever happens, so that it can be opened again."""
-    store = await threads.run_sync(make)
+    host.health.trying()
+    try:
+        store = await threads.run_sync(make)
+    except OUTAGE as error:
+        host.health.failed(error, gone=True)
+        raise
     try:
         await host.serve(store, task_status=task_status)
     finally:

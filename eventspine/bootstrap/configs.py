@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from eventspine.actors.states.all import JOURNALED
 from eventspine.contracts.backends import Backends, Probe
 from eventspine.contracts.errors import InvalidRoute, NoRouteConfigured, UnsupportedBackend
-from eventspine.contracts.route import ResourceKind, ResourceRoute
+from eventspine.contracts.route import ResourceKind, ResourceRoute, RouteSpec
+from eventspine.contracts.secrets import SecretReference, misplaced, secret_fields
 
 
 class FilesystemConfig(BaseModel):
@@ -40,12 +41,27 @@ class MemoryConfig(BaseModel):
     name: str = "default"
 
 
-KINDS = (ResourceKind.EVENT_STREAM, *JOURNALED)
+class FilesystemObjectConfig(FilesystemConfig):
+    """`signing_key`: signs upload addresses in place of the root's own key, so that several
+    processes with the same secret take each other's addresses."""
+
+    signing_key: SecretReference = None
+
+
+class MemoryObjectConfig(MemoryConfig):
+    """`signing_key`: as for files."""
+
+    signing_key: SecretReference = None
+
+
+KINDS = (ResourceKind.EVENT_STREAM, ResourceKind.ANALYTICS_STORE, *JOURNALED)
 CONFIGS: dict[tuple[str, str], type[BaseModel]] = {
     (kind.value, backend): config
     for kind in KINDS
     for backend, config in (("filesystem", FilesystemConfig), ("memory", MemoryConfig))
 }
+CONFIGS["object_store", "filesystem"] = FilesystemObjectConfig
+CONFIGS["object_store", "memory"] = MemoryObjectConfig
 
 
 def config_of(resource_kind: str, backend_type: str, config: dict[str, Any]) -> BaseModel:
@@ -59,12 +75,27 @@ def config_of(resource_kind: str, backend_type: str, config: dict[str, Any]) -> 
     if model is None:
         supported = sorted(backend for kind, backend in CONFIGS if kind == resource_kind)
         raise UnsupportedBackend(backend_type, resource_kind=resource_kind, supported=supported)
+    wrong = misplaced(model, config)
+    if wrong is not None:
+        where = f"config.{wrong}"
+        raise InvalidRoute(f"{where}: this field takes no reference to a secret", field=where)
     try:
         return model.model_validate(config)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(["config", *map(str, first["loc"])])
         raise InvalidRoute(f"{where}: {first['msg']}", field=where) from None
+
+
+def check_route(spec: RouteSpec) -> None:
+    """Raises what `config_of` raises for a route."""
+    config_of(spec.resource_kind.value, spec.backend_type, spec.config)
+
+
+def takes_secret(resource_kind: str, backend_type: str, field: str) -> bool:
+    """Whether a field of a config takes a reference to a secret."""
+    model = CONFIGS.get((resource_kind, backend_type))
+    return model is not None and field in secret_fields(model)
 
 
 class ChecksOnly(Backends[None]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,11 +19,19 @@ from eventspine.adapters.filesystem.registry import FilesystemRegistryStore
 from eventspine.adapters.filesystem.secret_file import SecretFile
 from eventspine.bootstrap.backends import StreamBackends
 from eventspine.bootstrap.configs import KINDS
+from eventspine.bootstrap.declarations import check_declarations
+from eventspine.bootstrap.environment import with_environment
 from eventspine.bootstrap.roots import init_root
+from eventspine.bootstrap.route_files import RouteFiles
+from eventspine.bootstrap.secrets import DeclaredSecrets
+from eventspine.contracts.declared import Declared
 from eventspine.contracts.errors import (
+    BackendNotDeclared,
     BackendRefusedInMode,
     RootInvalid,
+    SecretUnavailable,
 )
+from eventspine.contracts.route import ResourceRoute
 from eventspine.contracts.settings import (
     Settings,
     load_settings,
@@ -36,6 +45,7 @@ from eventspine.services.spine import Spine
 
 log = logging.getLogger(__name__)
 SIGNING_KEY_FILE = "signing.key"
+AUDIT_SETTLES_S = 2.0  # before a stop, for records that nobody waits for
 
 
 @asynccontextmanager
@@ -63,7 +73,7 @@ async def open_spine(
         await init_root(path)
     if not disk.is_directory(path):
         raise RootInvalid(f"{path} is not a directory; make it with: eventspine init --root {path}")
-    settings = settings or load_settings(path)
+    settings = with_environment(settings or load_settings(path), os.environ)
     lock = RootLock(path, disk)
     try:
         async with _running(path, settings, disk, threads) as spine:
@@ -80,19 +90,43 @@ async def _running(
 ) -> AsyncIterator[Spine]:
     supervisor = Supervisor("eventspine")
     hosts: list[StreamHost] = []
-    backends = StreamBackends(path, settings, supervisor, hosts.append, disk, threads)
-    routes = RouteService(FilesystemRegistryStore(path, disk, threads), backends, settings.routing)
+
+    def opened(host: StreamHost) -> None:
+        hosts.append(host)
+        spine.health.watch(host)
+
+    check_declarations(settings)
+    await DeclaredSecrets(settings.secrets, path, disk, threads).check()
+    backends = StreamBackends(path, settings, supervisor, opened, disk, threads)
+    store = FilesystemRegistryStore(path, disk, threads)
+    routes = RouteService(store, backends, settings.routing, Declared(settings.backends))
+    files = RouteFiles(path, settings.routing, routes, store, disk, threads)
     await routes.load()
-    actors = RouteActors(routes.find, backends)
+    actors = RouteActors(routes.find, backends, lambda host: host.health.shown())
     spine = Spine(settings, routes, actors, hosts, supervisor.tree)
+    spine.route_edits = files.edits
     spine.signing_key = SecretFile(path / SIGNING_KEY_FILE, disk, threads).read
+    spine.vector_indexes.threads = threads
+    spine.analytics_room.threads = threads
     failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
         try:
             await tasks.start(supervisor.run)
+            await files.edits.look()
+            await spine.switches.load()
             await _open_all(routes, actors)
+            if settings.routing.watch_files and threads is THREADS:  # a simulation tells nobody
+                await supervisor.start_child(files.child())
             await supervisor.start_child(ChildSpec("memory sweep", spine.memory_expiry.run))
+            await supervisor.start_child(ChildSpec("analytics", spine.analytics_compaction.run))
+            await supervisor.start_child(ChildSpec("switches", spine.switches.run))
+            await supervisor.start_child(ChildSpec("route health", spine.health.run))
+            await supervisor.start_child(ChildSpec("audit", spine.audit.queue.run))
+            await supervisor.start_child(ChildSpec("upload sweep", spine.upload_expiry.run))
+            await supervisor.start_child(ChildSpec("vector indexes", spine.vector_indexes.run))
             yield spine
+            with anyio.move_on_after(AUDIT_SETTLES_S):
+                await spine.audit.queue.settled()
         except Exception as error:  # raised below, outside the group, which would wrap it
             failure = error
         finally:
@@ -111,8 +145,17 @@ async def _open_all(routes: RouteService, actors: RouteActors[StreamHost]) -> No
     for route in routes.list():
         try:
             routes.guard(route)
-        except BackendRefusedInMode as error:
+        except (BackendNotDeclared, BackendRefusedInMode) as error:
             log.error("route %s is not opened: %s", "/".join(route.key), error)  # noqa: TRY400
             continue
         if route.resource_kind in KINDS:
-            await actors.resolve(route.key)
+            await _open(route, actors)
+            routes.looked_up(route.key, route, "start")
+
+
+async def _open(route: ResourceRoute, actors: RouteActors[StreamHost]) -> None:
+    """A route without its secret is stale, and the others work."""
+    try:
+        await actors.resolve(route.key)
+    except SecretUnavailable as error:
+        log.error("route %s is not opened: %s", "/".join(route.key), error)  # noqa: TRY400

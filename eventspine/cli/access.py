@@ -6,17 +6,18 @@ goes there by itself; the person at the keyboard does not have to know which of 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from eventspine.cli.where import Where
 from eventspine.client import End, EventspineClient, TailEvent, TailItem
 from eventspine.client.answers import cursor_of
-from eventspine.contracts.answers import Appended, Head, Page
+from eventspine.contracts.answers import Appended, Head, Page, Selection
 from eventspine.contracts.context import RequestContext, context_of
 from eventspine.contracts.errors import RootLocked
 from eventspine.contracts.route import ResourceRoute, RouteKey, RouteSpec
+from eventspine.contracts.stream_filter import StreamFilter
 
 if TYPE_CHECKING:
     from eventspine.services.spine import Spine
@@ -34,6 +35,19 @@ class Routes(Protocol):
     async def delete(self, key: RouteKey, revision: int | None) -> None: ...
 
 
+class Asked(NamedTuple):
+    """Which events of a stream: see StreamFilter."""
+
+    event_types: Sequence[str]
+    since: str | None
+    until: str | None
+    metadata: Mapping[str, str]
+
+    @property
+    def is_open(self) -> bool:
+        return not any(self)
+
+
 class Access(Protocol):
     """What the commands do to streams and routes."""
 
@@ -41,6 +55,9 @@ class Access(Protocol):
     async def page(
         self, stream_id: str, after: str | None, before: str | None, limit: int | None
     ) -> Page: ...
+    async def query(
+        self, stream_id: str, asked: Asked, after: str | None, limit: int | None
+    ) -> Selection: ...
     async def head(self, stream_id: str) -> Head: ...
     def follow(self, stream_id: str, after: str | None) -> AsyncGenerator[TailItem, None]: ...
     @property
@@ -99,6 +116,19 @@ class OverHttp:
     ) -> Page:
         return await self._client.list_after(stream_id, after, before=before, limit=limit)
 
+    async def query(
+        self, stream_id: str, asked: Asked, after: str | None, limit: int | None
+    ) -> Selection:
+        return await self._client.query(
+            stream_id,
+            asked.event_types,
+            since=asked.since,
+            until=asked.until,
+            metadata=asked.metadata,
+            after=after,
+            limit=limit,
+        )
+
     async def head(self, stream_id: str) -> Head:
         return await self._client.head(stream_id)
 
@@ -140,6 +170,14 @@ class Embedded:
         return await self._spine.list_after(
             stream_id, after, self._context, before=before, limit=limit
         )
+
+    async def query(
+        self, stream_id: str, asked: Asked, after: str | None, limit: int | None
+    ) -> Selection:
+        wanted = StreamFilter(
+            asked.event_types, since=asked.since, until=asked.until, metadata=asked.metadata
+        )
+        return await self._spine.query(stream_id, wanted, self._context, after=after, limit=limit)
 
     async def head(self, stream_id: str) -> Head:
         return await self._spine.head(stream_id, self._context)

@@ -138,6 +138,21 @@ def balance(where: Where, account: str, window: str, unit: str) -> None:
     _print(where, "GET", "/v1/budget/balance", params=params)
 
 
+@budget.command("limits")
+@click.argument("account", required=False)
+@where_options
+def limits(where: Where, account: str | None) -> None:
+    """Print what limits ACCOUNT, or all accounts, and whose limit it is, one a line."""
+
+    async def run() -> None:
+        async with open_stores(where) as stores:
+            answer = await stores.ask("GET", "/v1/budget/limits", params={"account": account})
+            for limit in answer.json()["limits"]:
+                click.echo(orjson.dumps(limit))
+
+    anyio.run(run)
+
+
 @budget.command("entries")
 @click.argument("account", required=False)
 @click.option("--after", type=click.IntRange(0), default=0, help="Only behind this sequence.")

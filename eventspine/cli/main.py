@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 from eventspine import __version__
+from eventspine.cli.analytics import analytics
 from eventspine.cli.append import append
+from eventspine.cli.audit import audit
 from eventspine.cli.budget import budget
 from eventspine.cli.doctor import doctor
 from eventspine.cli.failures import reported
@@ -57,7 +59,9 @@ for command in (
     memory,
     vectors,
     budget,
+    analytics,
     routes,
+    audit,
     doctor,
     replay,
 ):

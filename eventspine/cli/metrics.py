@@ -11,10 +11,10 @@ import anyio
 import click
 import orjson
 
-from eventspine.cli.metrics_picture import draw, write_png
+from eventspine.cli.metrics_picture import draw, groups_of, of_points, write_png
 from eventspine.cli.output import note
 from eventspine.cli.store_access import open_stores
-from eventspine.cli.where import Where, where_options
+from eventspine.cli.where import Where, named_values, where_options
 from eventspine.contracts.metrics import FILLS, TIERS, Number, checked_value
 
 
@@ -43,6 +43,12 @@ def _range_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _window_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What `aggregate` and `plot` ask for."""
     tiers = click.Choice(["auto", *TIERS])
+    command = click.option(
+        "--group-by",
+        multiple=True,
+        metavar="TAG",
+        help="Apart for each value of the tag; may be repeated.",
+    )(command)
     command = click.option("--tier", type=tiers, default="auto", help="What is read.")(command)
     command = click.option("--step", metavar="SECONDS", help="Length of a window.")(command)
     command = click.option(
@@ -67,7 +73,8 @@ def ingest(
     ts: str | None,
 ) -> None:
     """Store a value. One below zero comes behind --, as in: ingest METRIC -- -2."""
-    point = {"value": _number(value), "tags": _tags(tags), "source": source, "ts": ts}
+    tagged = named_values(tags, "--tag")
+    point = {"value": _number(value), "tags": tagged, "source": source, "ts": ts}
 
     async def run() -> Any:
         async with open_stores(where) as stores:
@@ -82,12 +89,23 @@ def ingest(
 @_tag_option
 @_range_options
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The newest.")
+@click.option(
+    "--downsample",
+    type=click.IntRange(3),
+    metavar="N",
+    help="N points that look like all of them in a chart, instead of the newest.",
+)
 @where_options
 def query(
-    where: Where, metric: str, tags: tuple[str, ...], start: str | None, end: str | None, limit: int
+    where: Where,
+    metric: str,
+    tags: tuple[str, ...],
+    limit: int,
+    downsample: int | None,
+    **span: str | None,
 ) -> None:
     """Print points as they came, one JSON object a line."""
-    params = {"tags": _selector(tags), "start": start, "end": end, "limit": limit}
+    params = {**span, "tags": _selector(tags), "limit": limit, "downsample": downsample}
     _print_points(anyio.run(_asked, where, _address(metric), params)["points"])
 
 
@@ -109,8 +127,11 @@ def latest(where: Where, metric: str, tags: tuple[str, ...]) -> None:
 def aggregate(where: Where, metric: str, **options: Any) -> None:
     """Print windows, one JSON object a line."""
     found = anyio.run(_windows, where, metric, options)
-    for window in found["windows"]:
+    for window in found.get("windows", ()):
         click.echo(orjson.dumps(window))
+    for group in found.get("groups", ()):
+        for window in group["windows"]:
+            click.echo(orjson.dumps({"tags": group["tags"], **window}))
     if not found["complete"]:
         note(f"the tier {found['tier']} has not everything since {found['start']} any more")
 
@@ -124,15 +145,33 @@ def aggregate(where: Where, metric: str, **options: Any) -> None:
     metavar="FILE",
     help="Write a picture instead of drawing here.",
 )
+@click.option(
+    "--downsample",
+    type=click.IntRange(3),
+    metavar="N",
+    help="With --png: N points as they came that look like all of them, instead of windows.",
+)
 @where_options
-def plot(where: Where, metric: str, png: Path | None, **options: Any) -> None:
-    """Draw windows: here, or with --png into a file."""
+def plot(
+    where: Where, metric: str, png: Path | None, downsample: int | None, **options: Any
+) -> None:
+    """Draw windows: here, or with --png into a file; with --group-by each group apart."""
+    if downsample is not None:
+        if png is None:
+            raise click.UsageError("--downsample goes with --png")
+        params = {name: options[name] for name in ("start", "end")} | {"downsample": downsample}
+        params["tags"] = _selector(options["tags"])
+        points = anyio.run(_asked, where, _address(metric), params)["points"]
+        write_png(of_points(metric, points), png)
+        note(f"{len(points)} points in {png}")
+        return
     found = anyio.run(_windows, where, metric, {**options, "fill": "null"})
     if png is None:
         click.echo(draw(found))
     else:
         write_png(found, png)
-        note(f"{len(found['windows'])} windows in {png}")
+        windows = [group["windows"] for group in groups_of(found)]
+        note(f"{sum(map(len, windows))} windows in {png}")
 
 
 async def _asked(where: Where, address: str, params: Mapping[str, Any]) -> Any:
@@ -141,7 +180,8 @@ async def _asked(where: Where, address: str, params: Mapping[str, Any]) -> Any:
 
 
 async def _windows(where: Where, metric: str, options: Mapping[str, Any]) -> Any:
-    params = {**options, "tags": _selector(options["tags"])}
+    names = ",".join(quote(one, safe="") for one in options.get("group_by", ()))
+    params = {**options, "tags": _selector(options["tags"]), "group_by": names or None}
     return await _asked(where, _address(metric, "/aggregate"), params)
 
 
@@ -157,17 +197,7 @@ def _number(text: str) -> Number:
         raise click.BadParameter(f"{text!r} is not a number", param_hint="VALUE") from None
 
 
-def _tags(given: tuple[str, ...]) -> dict[str, str]:
-    tags: dict[str, str] = {}
-    for one in given:
-        name, is_there, value = one.partition("=")
-        if not is_there:
-            raise click.BadParameter(f"{one!r} is not NAME=VALUE", param_hint="--tag")
-        tags[name] = value
-    return tags
-
-
 def _selector(given: tuple[str, ...]) -> str | None:
     """As `tags` of a query string has it."""
-    pairs = _tags(given).items()
+    pairs = named_values(given, "--tag").items()
     return ",".join(f"{quote(n, safe='')}={quote(v, safe='')}" for n, v in pairs) or None

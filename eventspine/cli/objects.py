@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import mimetypes
 from typing import BinaryIO
 from urllib.parse import quote
 
 import anyio
 import click
-import orjson
 
-from eventspine.cli.output import note
-from eventspine.cli.store_access import open_stores
+from eventspine.cli.object_put import PART_BYTES, Put, address, put
+from eventspine.cli.store_access import open_stores, print_pages
 from eventspine.cli.where import Where, where_options
 
-_PAGE_OBJECTS = 1000
 _OCTETS = "application/octet-stream"
 
 
@@ -24,16 +21,19 @@ def objects() -> None:
     """Read and write objects: bytes of any kind by key."""
 
 
-def _object(key: str) -> str:
-    return f"/v1/objects/{quote(key, safe='')}"
-
-
 @objects.command("put")
 @click.argument("key")
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option("--type", "content_type", help="Media type; guessed from KEY when left out.")
 @click.option("--new", is_flag=True, help="Only if there is no object with this key.")
 @click.option("--etag", help="Only in place of the content with this etag.")
+@click.option(
+    "--part-bytes",
+    type=click.IntRange(1),
+    default=PART_BYTES,
+    show_default=True,
+    help="What is longer is sent in parts of so many bytes, and goes on where it was cut off.",
+)
 @where_options
 def put_object(
     where: Where,
@@ -42,22 +42,19 @@ def put_object(
     content_type: str | None,
     new: bool,
     etag: str | None,
+    part_bytes: int,
 ) -> None:
     """Store FILE, or standard input, under KEY; prints what was stored."""
-    content: bytes = file.read()
-    headers = {
-        "content-type": content_type or mimetypes.guess_type(key)[0] or _OCTETS,
-        "x-object-sha256": hashlib.sha256(content).hexdigest(),
-    }
+    conditions = {}
     if new:
-        headers["if-none-match"] = "*"
+        conditions["if-none-match"] = "*"
     if etag is not None:
-        headers["if-match"] = f'"{etag}"'
+        conditions["if-match"] = f'"{etag}"'
+    kind = content_type or mimetypes.guess_type(key)[0] or _OCTETS
 
     async def run() -> bytes:
         async with open_stores(where) as stores:
-            answer = await stores.ask("PUT", _object(key), headers=headers, content=content)
-            return answer.content
+            return await put(stores, Put(key, kind, conditions, part_bytes), file)
 
     click.echo(anyio.run(run))
 
@@ -71,7 +68,7 @@ def get_object(where: Where, key: str, file: BinaryIO) -> None:
 
     async def run() -> bytes:
         async with open_stores(where) as stores:
-            return (await stores.ask("GET", _object(key))).content
+            return (await stores.ask("GET", address(key))).content
 
     file.write(anyio.run(run))
 
@@ -84,7 +81,7 @@ def delete_object(where: Where, key: str) -> None:
 
     async def run() -> None:
         async with open_stores(where) as stores:
-            await stores.ask("DELETE", _object(key))
+            await stores.ask("DELETE", address(key))
 
     anyio.run(run)
 
@@ -95,20 +92,27 @@ def delete_object(where: Where, key: str) -> None:
 @where_options
 def list_objects(where: Where, prefix: str, limit: int | None) -> None:
     """Print the objects in key order, one JSON object a line."""
+    anyio.run(print_pages, where, "/v1/objects", "objects", prefix, limit)
+
+
+@objects.command("uploads")
+@click.option("--prefix", default="", help="Only keys that begin so.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@where_options
+def list_uploads(where: Where, prefix: str, limit: int | None) -> None:
+    """Print the open uploads in parts, one JSON object a line."""
+    anyio.run(print_pages, where, "/v1/uploads", "uploads", prefix, limit)
+
+
+@objects.command("abort")
+@click.argument("key")
+@click.argument("upload_id")
+@where_options
+def abort_upload(where: Where, key: str, upload_id: str) -> None:
+    """End an open upload and delete its parts."""
 
     async def run() -> None:
-        left, after = limit, None
         async with open_stores(where) as stores:
-            while left is None or left > 0:
-                wanted = _PAGE_OBJECTS if left is None else min(left, _PAGE_OBJECTS)
-                params = {"prefix": prefix, "after": after, "limit": wanted}
-                page = (await stores.ask("GET", "/v1/objects", params=params)).json()
-                for one in page["objects"]:
-                    click.echo(orjson.dumps(one))
-                left = None if left is None else left - len(page["objects"])
-                after = page["next"]
-                if after is None:
-                    return
-        note(f"there is more behind {after}")
+            await stores.ask("DELETE", f"{address(key)}/uploads/{quote(upload_id, safe='')}")
 
     anyio.run(run)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -27,17 +29,23 @@ def stderr_is_terminal() -> bool:
 
 
 def print_table(
-    title: str | None, columns: Iterable[str], rows: Iterable[Iterable[object]]
+    title: str | None,
+    columns: Iterable[str],
+    rows: Iterable[Iterable[object]],
+    *,
+    to_stderr: bool = False,
 ) -> None:
-    """A table on stdout; numbers to the right, as wide as it needs when nobody watches."""
-    console = Console(soft_wrap=True) if sys.stdout.isatty() else Console(width=200)
+    """A table; numbers to the right, as wide as it needs when nobody watches."""
+    watched = (sys.stderr if to_stderr else sys.stdout).isatty()
+    options: dict[str, Any] = {"soft_wrap": True} if watched else {"width": 200}
+    console = Console(stderr=to_stderr, **options)
     table = Table(title=title, title_justify="left", header_style="bold")
     cells = [[_text(value) for value in row] for row in rows]
     for number, column in enumerate(columns):
         numeric = cells and all(_is_number(row[number]) for row in cells)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))  # what is in brackets is data, not markup
     console.print(table)
 
 

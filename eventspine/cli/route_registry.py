@@ -49,10 +49,17 @@ def explain_route(where: Where, kind: str, as_json: bool) -> None:
         return
     route, health = found["route"], found["health"] or {}
     if route is not None:
-        note(f"{_shown(route)} -> {route['backend_type']}: {found['why']}")
+        note(f"{_shown(route)} -> {route['backend'] or route['backend_type']}: {found['why']}")
         note(f"{health['state']}{': ' + health['reason'] if health['reason'] else ''}")
+        circuit = health["circuit"]
+        if circuit is not None and circuit["state"] != "closed":
+            note(
+                f"circuit {circuit['state']} since {circuit['opened_at']}: {circuit['last_error']}"
+            )
     else:
         note(found["why"])
+    for name, reason in found["files"].items():
+        note(f"{name}: {reason}")
     rows = [
         (_shown(one["key"]), "*" if one["wins"] else "", one["why"]) for one in found["candidates"]
     ]

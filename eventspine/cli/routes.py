@@ -11,7 +11,9 @@ import orjson
 from pydantic import ValidationError
 
 from eventspine.cli.access import Access, open_access
+from eventspine.cli.import_env import import_env
 from eventspine.cli.output import print_table
+from eventspine.cli.route_health import routes_health
 from eventspine.cli.route_options import (
     completed,
     json_option,
@@ -20,7 +22,9 @@ from eventspine.cli.route_options import (
     route_key,
 )
 from eventspine.cli.route_registry import COMMANDS
+from eventspine.cli.route_switch import switch_group
 from eventspine.cli.store_access import open_stores
+from eventspine.cli.tenant_routes import COMMANDS as TENANT_COMMANDS
 from eventspine.cli.where import Where, where_options
 from eventspine.client.routes import route_path
 from eventspine.contracts.errors import InvalidRoute
@@ -40,7 +44,7 @@ def routes() -> None:
     """
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, *TENANT_COMMANDS, routes_health, import_env, switch_group):
     routes.add_command(_command)
 
 
@@ -53,7 +57,8 @@ def _backend_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--config", "config_json", default="{}", metavar="JSON", help="Settings of the backend."
         ),
-        click.option("--backend", required=True, help="Backend type, as filesystem or memory."),
+        click.option("--declared", help="A backend declared in settings.toml, by its name."),
+        click.option("--backend", default="", help="Backend type, as filesystem or memory."),
     ):
         command = option(command)
     return command
@@ -121,7 +126,7 @@ def create_route(where: Where, kind: str, as_json: bool, dry_run: bool, **backen
 def update_route(
     where: Where, kind: str, revision: int | None, as_json: bool, dry_run: bool, **backend: Any
 ) -> None:
-    """Another backend or config for a route. What the old one holds is not moved."""
+    """Another backend or config for a route. What the old one holds is not moved: see switch."""
     if dry_run:
         key = route_key(completed(where), kind)
         _try(where, "PUT", route_path(key), _spec(key, **backend), revision)
@@ -169,10 +174,15 @@ def _key(access: Access, where: Where, kind: str) -> RouteKey:
     return route_key(access.completed(where.stated), kind)
 
 
-def _spec(key: RouteKey, *, backend: str, config_json: str, **more: str | None) -> RouteSpec:
+def _spec(
+    key: RouteKey, *, backend: str, declared: str | None, config_json: str, **more: str | None
+) -> RouteSpec:
+    if not backend and declared is None:
+        raise click.UsageError("a route needs --backend or --declared")
     try:
         config = orjson.loads(config_json)
-        values = {**key._asdict(), "backend_type": backend, "config": config, **more}
+        target = {"backend": declared, "backend_type": backend, "config": config}
+        values = {**key._asdict(), **target, **more}
         return RouteSpec.model_validate(values)
     except orjson.JSONDecodeError as error:
         raise InvalidRoute(f"--config is not JSON: {error}") from None
@@ -187,7 +197,12 @@ def _show(found: list[ResourceRoute], as_json: bool) -> None:
             click.echo(route.model_dump_json())
         return
     rows = [
-        (*route.key, route.backend_type, orjson.dumps(route.config).decode(), route.revision)
+        (
+            *route.key,
+            route.backend or route.backend_type,
+            orjson.dumps(route.config).decode(),
+            route.revision,
+        )
         for route in found
     ]
     print_table(None, _COLUMNS, rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import logging
+import os
 import resource
 import socket
 import sys
@@ -16,8 +17,10 @@ import click
 from eventspine import __version__
 from eventspine.cli.failures import MISUSED, fail, reported
 from eventspine.cli.where import root_option
+from eventspine.contracts.legacy_env import KNOWN
 from eventspine.contracts.settings import Settings
 
+log = logging.getLogger(__name__)
 _LEVELS = ("debug", "info", "warning", "error")
 OPEN_FILES = 65_536
 YOUNG_OBJECTS = 20_000
@@ -49,6 +52,7 @@ def serve(root: Path, host: str, port: int, log_level: str, access_log: bool) ->
     process has the root, or the settings are wrong.
     """
     _log(log_level, access_log)
+    _warn_of_variables()
     _take_open_files()
     with reported(MISUSED):
         sock = _bound(host, port)
@@ -78,6 +82,12 @@ async def _serve(root: Path, sock: socket.socket, access_log: bool) -> None:
             )
         finally:
             spine.announce(None)
+
+
+def _warn_of_variables() -> None:
+    """D2: a variable that chose a backend once is not read, and whoever set it should know."""
+    for name in sorted(KNOWN.keys() & os.environ.keys()):
+        log.warning("%s chooses nothing; see: eventspine routes import-env", name)
 
 
 def _take_open_files() -> None:

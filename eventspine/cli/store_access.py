@@ -39,6 +39,7 @@ class StoreAccess:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
+        timeout_s: float | None = TIMEOUT_S,
     ) -> httpx.Response:
         """The answer, if it is a good one. Raises the error that a problem document stands for."""
         both = [*self._headers, *((k.encode(), v.encode()) for k, v in (headers or {}).items())]
@@ -46,7 +47,7 @@ class StoreAccess:
             both.append((b"content-type", b"application/json"))
         wanted = {name: value for name, value in (params or {}).items() if value is not None}
         answer = await self._client.request(
-            method, path, params=wanted, headers=both, content=content
+            method, path, params=wanted, headers=both, content=content, timeout=timeout_s
         )
         if answer.status_code >= 400:
             raise error_of(answer.status_code, answer.content, str(answer.url))

@@ -82,10 +82,13 @@ def _line(raw: bytes, number: int) -> msgspec.Raw:
 @click.argument("vector")
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="How many.")
 @click.option("--filter", "stated", help='As \'{"lang": "en", "year": {"gte": 2020}}\'.')
+@click.option("--exact", is_flag=True, help="Look at every point, however many there are.")
 @where_options
-def search(where: Where, collection: str, vector: str, k: int, stated: str | None) -> None:
+def search(
+    where: Where, collection: str, vector: str, k: int, stated: str | None, exact: bool
+) -> None:
     """Print the points nearest to VECTOR, a JSON array, nearest first."""
-    asked: dict[str, Any] = {"vector": _json(vector, "VECTOR"), "k": k}
+    asked: dict[str, Any] = {"vector": _json(vector, "VECTOR"), "k": k, "exact": exact}
     if stated is not None:
         asked["filter"] = _json(stated, "--filter")
 
@@ -93,8 +96,11 @@ def search(where: Where, collection: str, vector: str, k: int, stated: str | Non
         async with open_stores(where) as stores:
             content = orjson.dumps(asked)
             answer = await stores.ask("POST", _at(collection, "search"), content=content)
-            for result in answer.json()["results"]:
+            found = answer.json()
+            for result in found["results"]:
                 click.echo(orjson.dumps(result))
+            if not found["exact"]:
+                note(f"approximate, by {found['engine']}; --exact looks at every point")
 
     anyio.run(run)
 
@@ -116,5 +122,21 @@ def count(where: Where, collection: str) -> None:
         async with open_stores(where) as stores:
             found: int = (await stores.ask("GET", _at(collection))).json()["count"]
             return found
+
+    click.echo(anyio.run(run))
+
+
+@vectors.command("index")
+@click.argument("collection")
+@click.option("--rebuild", is_flag=True, help="Throw it away; it is built anew if it is needed.")
+@where_options
+def index(where: Where, collection: str, rebuild: bool) -> None:
+    """Print how far the approximate index of COLLECTION is."""
+
+    async def run() -> bytes:
+        async with open_stores(where) as stores:
+            if rebuild:
+                await stores.ask("DELETE", _at(collection, "index"))
+            return (await stores.ask("GET", _at(collection, "index"))).content
 
     click.echo(anyio.run(run))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -59,3 +59,14 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _NAMES = frozenset(name for _, name, _ in _CONTEXT)
+
+
+def named_values(given: Sequence[str], option: str) -> dict[str, str]:
+    """`NAME=VALUE`, given any number of times."""
+    found: dict[str, str] = {}
+    for one in given:
+        name, is_there, value = one.partition("=")
+        if not is_there or not name:
+            raise click.BadParameter(f"{one!r} is not NAME=VALUE", param_hint=option)
+        found[name] = value
+    return found

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from eventspine.client.errors import BadAnswer
-from eventspine.contracts.answers import Appended, Head, Page
+from eventspine.contracts.answers import Appended, Head, Page, Selection
 from eventspine.contracts.cursor import Cursor
 
 
@@ -31,6 +31,10 @@ class _PageBody(Struct):
     closed: bool = False
 
 
+class _SelectionBody(_PageBody, kw_only=True):
+    read: int
+
+
 class _HeadBody(Struct):
     head: str
     earliest: str
@@ -40,6 +44,7 @@ class _HeadBody(Struct):
 _place = msgspec.json.Decoder(_Place)
 _appended = msgspec.json.Decoder(_AppendedBody)
 _page = msgspec.json.Decoder(_PageBody)
+_selection = msgspec.json.Decoder(_SelectionBody)
 _head = msgspec.json.Decoder(_HeadBody)
 _Body = TypeVar("_Body")
 
@@ -68,6 +73,18 @@ def page_of(body: bytes, url: str) -> Page:
         Cursor.parse(answer.head),
         Cursor.parse(answer.earliest),
         answer.closed,
+    )
+
+
+def selection_of(body: bytes, url: str) -> Selection:
+    answer = _decoded(_selection, body, url)
+    return Selection(
+        _lines(answer.events),
+        Cursor.parse(answer.next),
+        Cursor.parse(answer.head),
+        Cursor.parse(answer.earliest),
+        answer.closed,
+        answer.read,
     )
 
 

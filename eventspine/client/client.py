@@ -1,4 +1,4 @@
-"""EventspineClient: the operations of a stream over HTTP, on asyncio and trio.
+"""EventspineClient: the operations of a server over HTTP, on asyncio and trio: streams, stores.
 
 Job: the same operations as the embedded spine, typed, retried where that is safe.
 Rules: every event has its id before the first try, so a repeated append is the same append; a
@@ -10,31 +10,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from datetime import datetime
+from typing import Any
 from urllib.parse import quote
 
-import anyio
-import httpx
-import msgspec
-
-from eventspine.client.answers import appended_of, head_of, page_of
-from eventspine.client.context_headers import headers_of
+from eventspine.client.access import ServerAccess
+from eventspine.client.answers import appended_of, head_of, page_of, selection_of
 from eventspine.client.delivery import Delivery, TailItem
-from eventspine.client.errors import ServerUnreachable
 from eventspine.client.event_ids import uuid7
 from eventspine.client.live import LiveReader
-from eventspine.client.problem import error_of
-from eventspine.client.retry_policy import RetryPolicy
 from eventspine.client.routes import ClientRoutes
-from eventspine.contracts.answers import Appended, Head, Page
-from eventspine.contracts.context import RequestContext
+from eventspine.client.stores.budget import ClientBudget
+from eventspine.client.stores.memory import ClientMemory
+from eventspine.client.stores.metrics import ClientMetrics
+from eventspine.client.stores.objects import ClientObjects
+from eventspine.client.stores.tables import ClientTables
+from eventspine.contracts.answers import Appended, Head, Page, Selection
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import (
-    EventspineError,
     InvalidEvent,
-    InvalidRequest,
     StreamNotFound,
 )
 from eventspine.contracts.event import NewEvent
@@ -45,69 +39,34 @@ Position = Cursor | str
 
 _JSON = b"application/json"
 _NDJSON = b"application/x-ndjson"
+DEFAULT_NAMESPACE = "session"
 
 
-@dataclass(frozen=True, slots=True)
-class ClientStatistics:
-    requests: int
-    retries: int
-    reconnects: int
-    dropped: int
-
-
-class EventspineClient:
-    """Talks to one server. Use it as an async context manager.
-
-    Args:
-        base_url: where the server is, as `http://127.0.0.1:8080`.
-        context: the scope of every call: a RequestContext, or a part of one (`{"tenant_id": …}`)
-            for a server that completes it from its lab settings; None states nothing.
-        retry: how patiently safe calls are repeated.
-        http: a client to use instead of our own (its timeouts then count); not closed by us.
-    """
-
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        context: RequestContext | Mapping[str, str] | None = None,
-        retry: RetryPolicy | None = None,
-        http: httpx.AsyncClient | None = None,
-        timeout_s: float = 30.0,
-        connections_max: int = 100,
-    ) -> None:
-        self.base_url = base_url.rstrip("/")
-        self.retry = retry or RetryPolicy()
-        self._headers = headers_of(context)
-        self._owned = http is None
-        self._http = http or httpx.AsyncClient(
-            timeout=httpx.Timeout(timeout_s, connect=5.0, pool=None),
-            limits=httpx.Limits(max_connections=connections_max, max_keepalive_connections=None),
-            trust_env=False,
-        )
-        self._requests = self._retries = self._reconnects = self._dropped = 0
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        if self._owned:
-            await self._http.aclose()
+class EventspineClient(ServerAccess):
+    """The operations of one server. See ServerAccess for what it is made of."""
 
     @property
     def routes(self) -> ClientRoutes:
         return ClientRoutes(self.ask_json)
 
-    def statistics(self) -> ClientStatistics:
-        return ClientStatistics(self._requests, self._retries, self._reconnects, self._dropped)
+    @property
+    def tables(self) -> ClientTables:
+        return ClientTables(self.ask_store)
+
+    def memory(self, namespace: str = DEFAULT_NAMESPACE) -> ClientMemory:
+        return ClientMemory(self.ask_store, namespace)
+
+    @property
+    def budget(self) -> ClientBudget:
+        return ClientBudget(self.ask_store)
+
+    @property
+    def metrics(self) -> ClientMetrics:
+        return ClientMetrics(self.ask_store)
+
+    @property
+    def objects(self) -> ClientObjects:
+        return ClientObjects(self.ask_store)
 
     # --- writing ---------------------------------------------------------------------------
 
@@ -193,6 +152,37 @@ class EventspineClient:
         response = await self._ask("GET", path, params=params, headers=[(b"Accept", _JSON)])
         return page_of(response.content, self.base_url + path)
 
+    async def query(
+        self,
+        stream_id: str,
+        event_types: Sequence[str] = (),
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        after: Position | None = None,
+        limit: int | None = None,
+    ) -> Selection:
+        """Events that match, after a position: any of the types (`chat.*`: every type that begins
+        so), times from `since` to before `until`, these members of the metadata. Go on with
+        `after=next` until it `is_complete`."""
+        stated = {
+            "type": ",".join(quote(name, safe="*") for name in event_types) or None,
+            "since": since.isoformat() if isinstance(since, datetime) else since,
+            "until": until.isoformat() if isinstance(until, datetime) else until,
+            "metadata": ",".join(
+                f"{quote(name, safe='')}={quote(value, safe='')}"
+                for name, value in (metadata or {}).items()
+            )
+            or None,
+            "after": after,
+            "limit": limit,
+        }
+        params = {name: str(value) for name, value in stated.items() if value is not None}
+        path = f"{stream_path(stream_id)}/query"
+        response = await self._ask("GET", path, params=params)
+        return selection_of(response.content, self.base_url + path)
+
     async def pages(
         self, stream_id: str, after: Position | None = None, *, limit: int | None = None
     ) -> AsyncGenerator[Page, None]:
@@ -253,79 +243,6 @@ class EventspineClient:
             self._requests += reader.connections
             self._reconnects += reader.connections - 1
             self._dropped += delivery.dropped
-
-    # --- asking ----------------------------------------------------------------------------
-
-    async def ask_json(
-        self,
-        method: str,
-        path: str,
-        *,
-        content: bytes | None = None,
-        headers: Sequence[tuple[bytes, bytes]] = (),
-    ) -> Any:
-        """The decoded body of any other address of the server; None when it has none."""
-        headers = [*headers, (b"Accept", _JSON)]
-        response = await self._ask(method, path, content=content, headers=headers)
-        return msgspec.json.decode(response.content) if response.content else None
-
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: dict[str, str] | None = None,
-        content: bytes | None = None,
-        headers: Sequence[tuple[bytes, bytes]] = (),
-    ) -> httpx.Response:
-        """The successful answer, however many tries it takes within the patience."""
-        started, attempt = anyio.current_time(), 0
-        while True:
-            attempt += 1
-            outcome = await self._try(method, path, params, content, headers, attempt, started)
-            if isinstance(outcome, httpx.Response):
-                return outcome
-            wait = self.retry.wait_s(attempt, anyio.current_time() - started, outcome)
-            if wait is None:
-                raise outcome
-            self._retries += 1
-            await anyio.sleep(wait)
-
-    async def _try(
-        self,
-        method: str,
-        path: str,
-        params: dict[str, str] | None,
-        content: bytes | None,
-        headers: Sequence[tuple[bytes, bytes]],
-        attempt: int,
-        started: float,
-    ) -> httpx.Response | EventspineError:
-        url = self.base_url + path
-        self._requests += 1
-        try:
-            response = await self._http.request(
-                method, url, params=params, content=content, headers=[*self._headers, *headers]
-            )
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-            raise InvalidRequest(f"{self.base_url} is not an http address: {error}") from error
-        except httpx.TransportError as error:
-            return self._unreachable(error, attempt, anyio.current_time() - started)
-        if response.is_success:
-            return response
-        retry_after = response.headers.get("retry-after")
-        return error_of(response.status_code, response.content, url, retry_after)
-
-    def _unreachable(
-        self, error: Exception | None, attempts: int, waited_s: float
-    ) -> ServerUnreachable:
-        why = (str(error) or type(error).__name__) if error else "the connection ended"
-        return ServerUnreachable(
-            f"{self.base_url}: {why} ({attempts} tries in {waited_s:.1f} s)",
-            url=self.base_url,
-            attempts=attempts,
-            waited_s=waited_s,
-        )
 
 
 def stream_path(stream_id: str) -> str:

@@ -10,7 +10,7 @@ from eventspine.contracts.errors import BackendError
 
 
 class ServerUnreachable(BackendError):
-    """Fields: `url`, `waited_s`, `attempts`. What was sent may or may not have been stored."""
+    """Fields: `url`, `waited_s`, `attempts`, `was_sent`. What was sent may be stored or not."""
 
     code = "server_unreachable"
     title = "The server does not answer"

@@ -40,6 +40,11 @@ class RetryPolicy:
         return min(wait, max(0.0, self.patience_s - waited_s))
 
 
+def has_not_run(error: EventspineError) -> bool:
+    """Whether what failed has certainly changed nothing: then anything may be sent again."""
+    return error.outcome == "never_ran" or error.fields.get("was_sent") is False
+
+
 def worth_another_try(error: EventspineError) -> bool:
     """Whether the same call may succeed later, and may be repeated at all."""
     if isinstance(error, Deadlock):

@@ -66,6 +66,30 @@ class Page:
         return [StreamEvent.model_validate_json(line) for line in self.lines]
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The events of a stream that matched a filter. Read on with `after=next` until it is `head`.
+
+    `read`: how many events were looked at.
+    """
+
+    lines: Sequence[bytes]
+    next: Cursor
+    head: Cursor
+    earliest: Cursor
+    closed: bool
+    read: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every event that there was has been looked at."""
+        return self.next >= self.head
+
+    @property
+    def events(self) -> list[StreamEvent]:
+        return [StreamEvent.model_validate_json(line) for line in self.lines]
+
+
 @dataclass(slots=True)
 class TailSlice:
     """Stored events `first` … `first + len(lines) - 1` of one stream, shared by all its readers.

@@ -8,6 +8,7 @@ Source: PATH-02, FN-03.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 
 
 class BlobDraft(ABC):
@@ -71,6 +72,10 @@ class BlobStore(ABC):
     @abstractmethod
     async def delete(self, folder: str, name: str) -> bool:
         """Remove a name, durably. Answers whether there was one."""
+
+    def path(self, folder: str, name: str) -> Path | None:
+        """Where a name is a file of this machine, for who can read nothing else; None: nowhere."""
+        return None
 
     @abstractmethod
     async def names(self, folder: str) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -42,7 +42,7 @@ class Crossed(msgspec.Struct, frozen=True):
     used: int
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag="entry"):
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True, tag="entry", gc=False):
     """One line of the ledger: what it added to `posted` and to `pending` of every account above.
 
     `at`: when it was written. `charged_at`: in whose windows it counts; a commit counts where its
@@ -102,8 +102,19 @@ class Limit(msgspec.Struct, frozen=True, omit_defaults=True, tag="limit"):
         return known
 
 
+class Held(Protocol):
+    """A limit that holds (contracts/budget_policy.py)."""
+
+    @property
+    def source(self) -> str: ...
+    def as_json(self) -> dict[str, Any]: ...
+
+
 class Balance(NamedTuple):
-    """What an account has used in one window. `available`: None where no hard limit is set."""
+    """What an account has used in one window. `available`: None where no hard limit is set.
+
+    `limit`, `soft`: the least of those of `limits`, which are all that hold, with their source.
+    """
 
     account: str
     unit: str
@@ -114,9 +125,10 @@ class Balance(NamedTuple):
     limit: int | None
     soft: int | None
     available: int | None
+    limits: tuple[Held, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        return self._asdict()
+        return {**self._asdict(), "limits": [one.as_json() for one in self.limits]}
 
 
 class EntryPage(NamedTuple):

@@ -69,11 +69,39 @@ class Expired(NamedTuple):
     expires_at: str
 
 
+TENANT_LIMITS = ("memory_entries_per_tenant_max", "memory_bytes_per_tenant_max")
+
+
 class Room(NamedTuple):
-    """What a namespace may hold: `memory_entries_max` and `memory_bytes_max`."""
+    """What a namespace may hold: `memory_entries_max` and `memory_bytes_max`.
+
+    And what its tenant may, with what the tenant's other namespaces hold now.
+    """
 
     entries_max: int
     bytes_max: int
+    tenant_entries_max: int | None = None
+    tenant_bytes_max: int | None = None
+    others_entries: int = 0
+    others_bytes: int = 0
+
+    @property
+    def entries(self) -> tuple[int, str, int]:
+        """How many entries fit here, and the name and maximum of the limit that says so."""
+        own = (self.entries_max, "memory_entries_max", self.entries_max)
+        most = self.tenant_entries_max
+        if most is None or self.entries_max <= most - self.others_entries:
+            return own
+        return most - self.others_entries, TENANT_LIMITS[0], most
+
+    @property
+    def bytes(self) -> tuple[int, str, int]:
+        """How many bytes fit here, and the name and maximum of the limit that says so."""
+        own = (self.bytes_max, "memory_bytes_max", self.bytes_max)
+        most = self.tenant_bytes_max
+        if most is None or self.bytes_max <= most - self.others_bytes:
+            return own
+        return most - self.others_bytes, TENANT_LIMITS[1], most
 
 
 def checked_ttl(ttl_s: float) -> float:

@@ -126,6 +126,12 @@ class StreamClosed(CallerError):
     remedy = "A closed stream stays readable and never takes another event; use a new stream id."
 
 
+class StreamSealed(CallerError):
+    code = "stream_sealed"
+    title = "This stream is written by the audit alone"
+    remedy = "Emit an audit record: emit_audit_event, or POST /v1/audit. Reading is as usual."
+
+
 class StreamNotFound(CallerError):
     code = "stream_not_found"
     title = "Nothing was ever written to this stream"
@@ -166,6 +172,28 @@ class UploadRefused(CallerError):
     remedy = "Have a new one made: POST /v1/objects/presign."
 
 
+class UploadNotFound(CallerError):
+    code = "upload_not_found"
+    title = "There is no such upload, or not any more"
+    remedy = "Begin a new one: it was completed, aborted, or nothing came to it for too long."
+
+
+class InvalidParts(CallerError):
+    """Fields: `number` of the part; `expected`, `actual` (SHA-256) where that is wrong."""
+
+    code = "invalid_parts"
+    title = "The parts are not as the request says"
+    remedy = "List the parts of the upload, put the one that `number` names again, complete again."
+
+
+class TooManyUploads(CallerError):
+    """Fields: `limit` (name of the limit), `maximum`."""
+
+    code = "too_many_uploads"
+    title = "The scope has as many open uploads as it may have"
+    remedy = "Complete or abort some; what nothing comes to is given up after a while."
+
+
 class EntryNotFound(CallerError):
     code = "entry_not_found"
     title = "The memory has no such entry"
@@ -184,7 +212,7 @@ class MemoryFull(CallerError):
     """Fields: `limit` (name of the limit), `maximum`."""
 
     code = "memory_full"
-    title = "The namespace of the memory is full"
+    title = "The namespace of the memory, or its tenant, is full"
     remedy = "Delete entries, give them a shorter time to live, or have the limit raised."
 
 
@@ -230,6 +258,20 @@ class InvalidVector(CallerError):
     remedy = "Send as many finite numbers as the collection has dimensions; see `detail`."
 
 
+class InvalidAnalyticsEvent(CallerError):
+    code = "invalid_analytics_event"
+    title = "The analytics event does not have the shape of one"
+    remedy = "It needs `event`, its name; `properties` are flat; see the schema."
+
+
+class QueryTooExpensive(CallerError):
+    """Fields: `limit` (name of the limit), `maximum`."""
+
+    code = "query_too_expensive"
+    title = "The question costs more than one question may"
+    remedy = "Ask about a shorter time, fewer groups or fewer events; the limit is in `limit`."
+
+
 class TooLarge(CallerError):
     """Fields: `limit` (name of the limit), `maximum`, `actual`."""
 
@@ -239,7 +281,10 @@ class TooLarge(CallerError):
 
 
 class BudgetExceeded(CallerError):
-    """Fields: `limit`, `window`, `account`, `unit`, `available` (of the limit with least room)."""
+    """Fields: `limit`, `window`, `account`, `unit`, `available` (of the limit with least room).
+
+    `source` says whose limit it is: "ledger", or "policy" and its `policy_id`.
+    """
 
     code = "budget_exceeded"
     title = "A budget has no room for this spend"
@@ -290,6 +335,28 @@ class RevisionGone(CallerError):
     remedy = "Use a revision from `earliest` to `latest`; /v1/routes/history lists them."
 
 
+class RouteNotEditable(CallerError):
+    code = "route_not_editable"
+    title = "A tenant may not change this route"
+    remedy = "Ask the operator: routing.tenant_editable, and routes written by the operator."
+
+
+class SwitchNotFound(CallerError):
+    """Fields: the five parts of the route's key."""
+
+    code = "switch_not_found"
+    title = "The route has no switch"
+    remedy = "Start one: POST …/switch, or eventspine routes switch start."
+
+
+class SwitchRefused(CallerError):
+    """Fields: `state` of the switch, `key` of the stream it is about."""
+
+    code = "switch_refused"
+    title = "The switch cannot do this step, or would lose data"
+    remedy = "Read `detail`, and take one of the `next_steps` that the switch names."
+
+
 class InvalidRoute(CallerError):
     code = "invalid_route"
     title = "The route is not valid"
@@ -336,6 +403,31 @@ class BackendRefusedInMode(OperatorError):
     code = "backend_refused_in_mode"
     title = "The mode guard refuses this backend"
     remedy = "Use a backend made for this mode, or name the mode in settings.toml."
+
+
+class BackendNotDeclared(OperatorError):
+    """Fields: `backend`."""
+
+    code = "backend_not_declared"
+    title = "The route names a backend that is not declared for it"
+    remedy = "Declare it in settings.toml: [backends.NAME], with its kinds, tenants and modes."
+
+
+class SecretUnavailable(OperatorError):
+    """Fields: `reference`. Neither the detail nor a field ever has anything of the value."""
+
+    code = "secret_unavailable"
+    title = "A secret that a route or a setting names cannot be had"
+    remedy = "Declare it in settings.toml: [secrets.NAME]; see that its file or variable is there."
+
+
+class RegistryEditBroken(OperatorError):
+    """Fields: `file`."""
+
+    code = "registry_edit_broken"
+    title = "The file of the registry has an edit that cannot be taken"
+    remedy = "Mend the file; until then the last good routes serve and none can be changed."
+    outcome = "never_ran"
 
 
 class ExtraMissing(OperatorError):
@@ -399,6 +491,15 @@ class OutcomeUnknown(BackendError):
     outcome = "unknown"
 
 
+class AuditUnavailable(BackendError):
+    """Fields: `retry_after_s`."""
+
+    code = "audit_unavailable"
+    title = "The audit record could not be kept, so nothing was done"
+    remedy = "Give t_system a route of kind event_stream whose backend works; see docs/AUDIT.md."
+    outcome = "never_ran"
+
+
 class StoreFull(BackendError):
     code = "store_full"
     title = "The disk is full"
@@ -445,6 +546,14 @@ class Quarantined(OwnerError):
     code = "quarantined"
     title = "This key failed too often and rests for a while"
     remedy = "Try again after `retry_after_s`; the cause is in the log and in `cause`."
+
+
+class RouteMoved(OwnerError):
+    """What this is about has moved to another backend since its route was looked up."""
+
+    code = "route_moved"
+    title = "The data has just moved to another backend"
+    remedy = "Try again; nothing of this request was stored."
 
 
 class Draining(OwnerError):

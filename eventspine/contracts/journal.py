@@ -44,6 +44,11 @@ class State(ABC, Generic[R]):
     def apply(self, record: R, sequence: int) -> None:
         """Take over a record that was decided, or read back."""
 
+    def apply_all(self, records: Sequence[R], first: int) -> None:
+        """`apply` each in turn; `first` is the sequence of the first. For what is read back."""
+        for sequence, record in enumerate(records, first):
+            self.apply(record, sequence)
+
     @property
     def live(self) -> int | None:
         """How many records a journal with nothing but this state would have.
@@ -54,6 +59,29 @@ class State(ABC, Generic[R]):
 
     def snapshot(self) -> Iterable[R]:
         """Records that add up to this state; asked for when `live` is far below what there is."""
+        return ()
+
+    # --- the same in pieces, while it changes; for states that can be large ---
+
+    def names(self) -> Iterable[str] | None:
+        """What a snapshot has a record of; None: there are no pieces of this kind.
+
+        Of a state that can do it: `opening`, then `record_of` each name, each at a moment of its
+        own, then `closing`, then every record that was applied since `opening`, again and in their
+        order, add up to the state as it is then. Names that come meanwhile may be among these.
+        """
+        return None
+
+    def opening(self) -> Sequence[R]:
+        """What has to be said before all names."""
+        return ()
+
+    def record_of(self, name: str) -> R | None:
+        """What there is to say of a name now; None: there is nothing by that name any more."""
+        raise NotImplementedError
+
+    def closing(self) -> Sequence[R]:
+        """What has to be said behind all names: numbers that stay spent."""
         return ()
 
 

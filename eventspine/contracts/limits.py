@@ -22,6 +22,10 @@ class Limits(BaseModel):
     page_events_default: int = Field(100, ge=1, description="`limit` when none is asked for.")
     page_bytes_max: int = Field(8 * 1024 * 1024, ge=1024, description="Bytes of one page.")
 
+    query_events_read_max: int = Field(
+        100_000, ge=1, description="Events that one query of a stream looks at."
+    )
+
     # waiting: Overloaded, DeadlineExceeded
     turn_waiters_max: int = Field(1024, ge=1, description="Callers waiting for one actor.")
     turn_wait_s_max: float = Field(10.0, gt=0, description="How long a caller waits for its turn.")
@@ -47,17 +51,30 @@ class Limits(BaseModel):
 
     # journals of the other kinds of store
     compaction_bytes_max: int = Field(
-        8 * 1024 * 1024, ge=0, description="A journal with more that counts is not written anew."
+        8 * 1024 * 1024, ge=0, description="Of a journal that is written anew in one commit."
     )
 
-    # objects: TooLarge; a page is silently lowered
+    # objects: TooLarge, TooManyUploads; a page is silently lowered
     object_bytes_max: int = Field(1024 * 1024 * 1024, ge=1, description="One object.")
     object_list_max: int = Field(1000, ge=1, description="Objects in one page of a listing.")
+    object_uploads_max: int = Field(1000, ge=1, description="Open uploads of one scope.")
+    upload_idle_s_max: float = Field(
+        86_400.0, gt=0, description="An upload that nothing comes to for so long is given up."
+    )
+    upload_sweep_s: float = Field(
+        60.0, gt=0, description="How late that is done, at most, when all is well."
+    )
 
     # a namespace of the memory store: MemoryFull
     memory_entries_max: int = Field(100_000, ge=1, description="Entries of one namespace.")
     memory_bytes_max: int = Field(
         64 * 1024 * 1024, ge=1024, description="Keys and values of one namespace."
+    )
+    memory_entries_per_tenant_max: int = Field(
+        1_000_000, ge=1, description="Entries of one tenant, in all its namespaces."
+    )
+    memory_bytes_per_tenant_max: int = Field(
+        512 * 1024 * 1024, ge=1024, description="Keys and values of one tenant, in all of them."
     )
     memory_sweep_s: float = Field(
         1.0, gt=0, description="How late an expired entry is announced, at most, when all is well."
@@ -84,7 +101,28 @@ class Limits(BaseModel):
         4096, ge=1, le=4096, description="Dimensions of a collection of vectors."
     )
     vector_collection_max: int = Field(100_000, ge=1, description="Points of one collection.")
+    vector_exact_max: int = Field(
+        50_000, ge=1, description="Points a vector search looks at; beyond that an index helps."
+    )
     vector_results_max: int = Field(1_000, ge=1, description="Largest `k` of a vector search.")
+
+    # a switch of a route with its data: SwitchRefused
+    switch_hold_s_max: float = Field(
+        2.0, gt=0, description="How long a switch holds the operations of its scopes, at most."
+    )
+
+    # analytics: TooLarge; what a question costs: QueryTooExpensive, Overloaded
+    analytics_properties_max: int = Field(100, ge=1, description="Properties of one event.")
+    analytics_rows_max: int = Field(10_000, ge=1, description="Largest `limit` of a question.")
+    analytics_query_s_max: float = Field(30.0, gt=0, description="How long a question may take.")
+    analytics_query_bytes_max: int = Field(
+        256 * 1024 * 1024, ge=16 * 1024 * 1024, description="Memory of one question."
+    )
+    analytics_queries_max: int = Field(4, ge=1, description="Questions worked on at once.")
+    analytics_tenant_queries_max: int = Field(2, ge=1, description="Those of one tenant.")
+    analytics_segment_events: int = Field(
+        32_768, ge=1, description="Events that are put into one Parquet file."
+    )
 
     # actors
     cells_max: int = Field(1_000_000, ge=1, description="Active actors before the oldest rest.")

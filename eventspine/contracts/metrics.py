@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -66,7 +66,31 @@ class Windows(NamedTuple):
     windows: list[Window]
 
     def as_json(self) -> dict[str, Any]:
-        return {**self._asdict(), "windows": [asdict(window) for window in self.windows]}
+        return self._asdict()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Windows of the series that have these values of the tags; "" is a series without the tag."""
+
+    tags: Mapping[str, str]
+    windows: list[Window]
+
+
+class Grouped(NamedTuple):
+    """`Windows`, of several groups of series; groups in the order of their tags."""
+
+    metric_name: str
+    aggregate: str
+    start: str
+    end: str
+    step_s: Number
+    tier: Tier
+    complete: bool
+    groups: list[Group]
+
+    def as_json(self) -> dict[str, Any]:
+        return self._asdict()
 
 
 class Aggregate(NamedTuple):
@@ -90,7 +114,10 @@ class Aggregate(NamedTuple):
 
 
 class Question(NamedTuple):
-    """Windows that are asked for. `step_ms` None: one that suits the range."""
+    """Windows that are asked for. `step_ms` None: one that suits the range.
+
+    `group_by`: tags; series with the same values of them are one group.
+    """
 
     start_ms: int
     end_ms: int
@@ -99,6 +126,7 @@ class Question(NamedTuple):
     tags: Mapping[str, str]
     tier: Tier | None = None
     fill: Fill = "null"
+    group_by: tuple[str, ...] = ()
 
 
 def checked_value(value: object) -> Number:

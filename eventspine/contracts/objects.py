@@ -21,6 +21,7 @@ class StoredObject(NamedTuple):
     created_at: str
     blob: str  # the name its bytes came in under; another for every content
     metadata_json: bytes = b"null"
+    upload: str = ""  # the multipart upload it came in, if it did
 
     @property
     def metadata(self) -> Any:
@@ -54,6 +55,7 @@ class Content(NamedTuple):
     content_type: str
     blob: str
     metadata_json: bytes = b"null"
+    upload: str = ""
 
 
 class Condition(NamedTuple):

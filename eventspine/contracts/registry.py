@@ -2,16 +2,23 @@
 
 The registry is one image with one revision; a change replaces it by compare-and-set. That is exact
 on a file (rename), on an object store (conditional put) and in a table (conditional write). The
-history of its changes only grows, and is durable before the image that it leads to.
+history of its changes only grows, and is durable before the image that it leads to. Switches of
+routes with their data (contracts/switch.py) are kept beside it.
+
+Where people can write into the place themselves, as on a file system, the last three methods tell
+of it and keep what they wrote. Elsewhere there is nothing to tell.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from eventspine.contracts.route import ResourceRoute
 from eventspine.contracts.route_change import RouteChange
+from eventspine.contracts.route_file import RouteFile
+from eventspine.contracts.switch import Switch
 
 
 class RegistryImage(NamedTuple):
@@ -33,9 +40,39 @@ class RegistryStore(ABC):
         """Keep `image` and how it came about, durably, if the saved revision is `replaces`.
 
         Raises:
-            RouteConflict: somebody saved another revision in between. Nothing was changed.
+            RouteConflict: somebody saved another revision in between, or wrote what `edited` has
+                not answered yet. Nothing was changed.
         """
+
+    @abstractmethod
+    async def load_switches(self) -> tuple[Switch, ...]:
+        """The switches last saved, oldest first; none when nobody has saved any."""
+
+    @abstractmethod
+    async def save_switches(self, switches: Sequence[Switch]) -> None:
+        """Keep these in the place of those that were there, durably."""
 
     @abstractmethod
     async def history(self) -> list[RouteChange]:
         """Every change that led to the saved image, oldest first. Raises RootInvalid."""
+
+    async def edited(self) -> RouteFile | None:
+        """What somebody has written in place of the image last loaded or saved; None: nothing.
+
+        Its serial is the revision that was edited. `save` may replace it from now on.
+
+        Raises:
+            InvalidRoute: it cannot be read as routes.
+        """
+        return None
+
+    async def put_back(self, image: RegistryImage, *, keep: bool) -> None:
+        """Have `image` there again, durably; with `keep` what is there is first set aside.
+
+        Only where `edited` has answered something.
+        """
+        raise AssertionError("nothing was edited here")
+
+    async def set_aside_names(self) -> list[str]:
+        """The names of what was set aside and is still there."""
+        return []

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from eventspine.contracts.context import DEFAULT_PROJECT
 from eventspine.contracts.ids import checked_id, checked_mode
@@ -66,16 +66,26 @@ class RouteKey(NamedTuple):
 
 
 class RouteSpec(BaseModel):
-    """A route as an operator writes it. `*` as tenant_id, env or project_id stands for all."""
+    """A route as an operator writes it. `*` as tenant_id, env or project_id stands for all.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    What holds it is said by `backend_type` and `config`, or by the name of a declared `backend`.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"anyOf": [{"required": ["backend_type"]}, {"required": ["backend"]}]},
+    )
 
     resource_kind: ResourceKind
     tenant_id: str
     env: str
     mode: str
     project_id: str = DEFAULT_PROJECT
-    backend_type: str = Field(min_length=1, max_length=64)
+    backend: str | None = Field(
+        None, min_length=1, max_length=63, description="A backend declared in settings.toml."
+    )
+    backend_type: str = Field("", max_length=64)
     config: dict[str, Any] = Field(default_factory=dict)
     reason: str | None = Field(None, max_length=1000)
     tier: str | None = Field(None, max_length=64, description="As the operator sorts backends.")
@@ -97,6 +107,14 @@ class RouteSpec(BaseModel):
     @classmethod
     def _lower(cls, value: str) -> str:
         return value.lower()  # R-10: compared in lower case, so kept in lower case
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:  # noqa: N804 - an after-validator is a method
+        if self.backend is None and not self.backend_type:
+            raise ValueError("a route needs backend_type, or the name of a declared backend")
+        if self.backend is not None and (self.backend_type or self.config):
+            raise ValueError("a route with a declared backend has no backend_type and no config")
+        return self
 
     @property
     def key(self) -> RouteKey:

@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from eventspine.contracts.circuit import CircuitHealth
 from eventspine.contracts.route import ResourceRoute, RouteKey, RouteSpec
 
-Action = Literal["create", "update", "delete", "rollback", "apply", "edit"]
+Action = Literal["create", "update", "delete", "rollback", "apply", "edit", "switch"]
 Difference = list[dict[str, Any]]
 
 
@@ -51,7 +52,8 @@ class RouteHealth(BaseModel):
     """What the owner of a row says: ACK is `serving` at the newest revision, NACK is `stale`.
 
     `serving_revision` is that of the handle in use, None when nothing could be opened so far;
-    `unused` means that nobody has asked for it since the start.
+    `unused` means that nobody has asked for it since the start. `circuit` is of the backend in
+    use, and None without one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -59,6 +61,7 @@ class RouteHealth(BaseModel):
     state: Literal["serving", "stale", "unused"]
     serving_revision: int | None = None
     reason: str | None = None
+    circuit: CircuitHealth | None = None
 
 
 def difference(before: RouteSpec | None, after: RouteSpec | None) -> Difference:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from eventspine.contracts.declared import DeclaredBackend
 from eventspine.contracts.errors import SettingsInvalid
 from eventspine.contracts.limits import Limits
+from eventspine.contracts.route import ResourceKind
+from eventspine.contracts.secrets import DeclaredName, SecretSource
 from eventspine.contracts.surface import SURFACE_ALIASES
 
 SETTINGS_FILE = "settings.toml"
@@ -61,18 +65,56 @@ class RoutingSettings(BaseModel):
     lab_backend_modes: tuple[str, ...] = Field(
         (), description="Modes besides lab that may use the filesystem and memory backends (R-04)."
     )
+    file: str = Field("", description="A file of routes that is followed; relative to the root.")
+    watch_files: bool = Field(True, description="Take edits of files of routes while running.")
+    tenant_editable: bool = Field(
+        False, description="Tenants may choose among declared backends: /v1/tenant/routes."
+    )
+    probe_every_s: float = Field(
+        60.0, ge=1, le=86_400, description="A backend where nothing was stored so long is probed."
+    )
+    probe_s_max: float = Field(10.0, gt=0, le=60, description="A probe that takes longer failed.")
+    probes_at_once: int = Field(4, ge=1, le=64, description="Backends probed at the same time.")
+    circuit_failures: int = Field(
+        3, ge=1, le=100, description="Failed probes in a row that open a backend's circuit."
+    )
+
+
+class AuditSettings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    strict: Literal["outside_lab", "always", "never"] = Field(
+        "outside_lab", description="Where what cannot be audited must not be done."
+    )
+    lookups: bool = Field(True, description="Record each resolution of a route.")
+    kinds: tuple[str, ...] = Field(
+        ("object_store",), description="Kinds of store whose changes are recorded."
+    )
+    queue_max: int = Field(10_000, ge=1, description="Records waiting that nobody waits for.")
+    store_s_max: float = Field(10.0, gt=0, le=60, description="How long to store one may take.")
+
+    @field_validator("kinds")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(value) - set(ResourceKind))
+        if unknown:
+            raise ValueError(f"there is no kind of store {', '.join(unknown)}")
+        return value
 
 
 class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     lab: LabSettings | None = None
     http: HttpSettings = HttpSettings()
     storage: StorageSettings = StorageSettings()
     routing: RoutingSettings = RoutingSettings()
+    audit: AuditSettings = AuditSettings()
     limits: Limits = Limits()
     native: bool = Field(True, description="Plain appends run compiled, where that was built.")
     surface_aliases: dict[str, str] = Field(default_factory=lambda: dict(SURFACE_ALIASES))
+    secrets: dict[DeclaredName, SecretSource] = Field(default_factory=dict)
+    backends: dict[DeclaredName, DeclaredBackend] = Field(default_factory=dict)
 
 
 def load_settings(root: Path) -> Settings:
@@ -87,4 +129,5 @@ def load_settings(root: Path) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise SettingsInvalid(f"{path}: {where}: {first['msg']}", entry=where) from error
+        # not `from error`: its text has what was written, and that may be a secret
+        raise SettingsInvalid(f"{path}: {where}: {first['msg']}", entry=where) from None

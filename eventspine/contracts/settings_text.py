@@ -19,6 +19,18 @@ _HEAD = """\
 # The server reads them when it starts.
 """
 _LAB_HEAD = "# The context of requests that state none. Without this section there is no default."
+_EXAMPLES = """
+# Secrets that configs of routes name as secret://upload_key; a file or a variable each:
+# [secrets.upload_key]
+# file = "/run/secrets/upload_key"
+
+# Backends that routes name, and what they are for:
+# [backends.fast]
+# backend_type = "filesystem"
+# config = {root = "fast"}
+# kinds = ["event_stream"]
+# tenants = ["*"]
+# modes = ["lab"]"""
 _LIVE = {("http", "demo"): True}
 _COLUMN = 44
 
@@ -34,6 +46,7 @@ def settings_text() -> str:
     sections += ["", "# Other names of a surface. A table of your own replaces this one:"]
     sections.append("# [surface_aliases]")
     sections += [f"# {_toml(k)} = {_toml(v)}" for k, v in defaults.surface_aliases.items()]
+    sections.append(_EXAMPLES)
     return "\n".join(sections) + "\n"
 
 

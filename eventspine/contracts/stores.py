@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from eventspine.contracts.express import Express
+
 
 class CommitKind(IntEnum):
     EVENTS = 1
@@ -88,6 +90,8 @@ class EventStreamStore(ABC):
     Reads may run at any time beside it and never show what `commit` has not finished.
     """
 
+    express: Express[StreamCommit] | None = None  # a way past `commit`, where the backend has one
+
     @abstractmethod
     def commit(self, batch: Sequence[StreamCommit]) -> None:
         """Store every commit of the batch durably, in order, all or none. Blocks.
@@ -118,6 +122,13 @@ class EventStreamStore(ABC):
     @abstractmethod
     async def ids(self, key: str) -> EventIds:
         """The event ids of the stream, counting everything committed. The caller closes it."""
+
+    @abstractmethod
+    async def keys(self, prefix: str) -> list[str]:
+        """Every key below `prefix`, which ends with a slash, that was ever written; in order.
+
+        Counts everything committed before the call, deleted streams too: their epoch is kept.
+        """
 
     @abstractmethod
     def statistics(self) -> StoreStatistics: ...

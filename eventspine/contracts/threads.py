@@ -17,6 +17,8 @@ from typing import Any, Protocol, TypeVar, TypeVarTuple
 import anyio
 import anyio.to_thread
 
+from eventspine.contracts.express import Device
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -71,6 +73,10 @@ class Threads:
 
     def queue(self) -> Queue[Any]:
         return SimpleQueue()
+
+    def device(self, write_sealed: Callable[[int, bytes, int, int, bytes], int]) -> Device | None:
+        """What an express writes with, if these threads have one; else it is the backend's."""
+        return None
 
     def executor(self, name: str) -> Executor:
         """One thread that does what it is given, in that order."""

@@ -45,7 +45,11 @@ Py_ssize_t slot_offset(PyObject *type, const char *name);
 /* A file descriptor; -1, which no call takes, and an error where it is no number that fits. */
 int descriptor_of(PyObject *number);
 
-extern PyTypeObject ShortWayType, LaneType, LaneTicketType;
+extern PyTypeObject ShortWayType, LaneType, LaneTicketType, ExpressType;
+
+/* All of the bytes, or an errno; the first also on the disk when it returns. */
+int write_durably(int fd, const char *data, Py_ssize_t size, off_t offset);
+int write_plainly(int fd, const char *data, Py_ssize_t size, off_t offset);
 
 PyObject *encode_entries(PyObject *module, PyObject *batch);
 PyObject *extend_known(PyObject *module, PyObject *const *args, Py_ssize_t count);

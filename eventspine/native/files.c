@@ -45,6 +45,14 @@ static int write_whole(int fd, const char *data, Py_ssize_t size, off_t offset, 
     return 0;
 }
 
+int write_durably(int fd, const char *data, Py_ssize_t size, off_t offset) {
+    return write_whole(fd, data, size, offset, RWF_DSYNC);
+}
+
+int write_plainly(int fd, const char *data, Py_ssize_t size, off_t offset) {
+    return write_whole(fd, data, size, offset, 0);
+}
+
 static PyObject *os_error(int code) {
     errno = code;
     return PyErr_SetFromErrno(PyExc_OSError);

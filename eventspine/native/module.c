@@ -56,10 +56,11 @@ static int fill(PyObject *module) {
         return -1;
     }
     if (PyType_Ready(&ShortWayType) < 0 || PyType_Ready(&LaneType) < 0 ||
-        PyType_Ready(&LaneTicketType) < 0)
+        PyType_Ready(&LaneTicketType) < 0 || PyType_Ready(&ExpressType) < 0)
         return -1;
     if (PyModule_AddObjectRef(module, "ShortWay", (PyObject *)&ShortWayType) < 0 ||
-        PyModule_AddObjectRef(module, "Lane", (PyObject *)&LaneType) < 0)
+        PyModule_AddObjectRef(module, "Lane", (PyObject *)&LaneType) < 0 ||
+        PyModule_AddObjectRef(module, "Express", (PyObject *)&ExpressType) < 0)
         return -1;
     return 0;
 }

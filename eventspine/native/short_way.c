@@ -29,13 +29,14 @@ struct ShortWay {
 };
 
 enum { S_LIVE, S_TICK, S_OPEN, S_OUTBOX, S_WAITING, S_SOON, S_HAND_OVER, S_DONE, S_SET_RESULT,
-       S_SETTLE, S_SETTLED, S_EVENT_TYPE, S_PAYLOAD, S_COUNT };
+       S_SETTLE, S_SETTLED, S_EVENT_TYPE, S_PAYLOAD, S_EARLY, S_COUNT };
 static const char *const NAMES[S_COUNT] = {
     "_live", "tick", "_open", "_outbox", "_bytes_waiting", "_soon", "_hand_over", "done",
-    "set_result", "settle", "settled", "event_type", "payload"};
+    "set_result", "settle", "settled", "event_type", "payload", "early"};
 static PyObject *names[S_COUNT];
 
 #define TYPES_MAX 4096
+#define EARLY_ITEMS 128 /* as in writer.py */
 #define EPOCH_MAX 0xFFFFFFFFLL /* what a record of the log has room for */
 
 /* UNTRACKED: what lives from an append to its answer is kept from the collector, which otherwise
@@ -255,6 +256,12 @@ static int hand_to_writer(ShortWay *self, PyObject *commit, Py_ssize_t size) {
         if (!failed && PyObject_SetAttr(self->writer, names[S_WAITING], bytes)) {
             drop_last(outbox, commit);
             failed = 1;
+        }
+        if (!failed && PyList_GET_SIZE(outbox) % EARLY_ITEMS == 0) {
+            PyObject *early = PyObject_CallMethodNoArgs(self->writer, names[S_EARLY]);
+            if (early == NULL)
+                PyErr_Clear(); /* the commit is handed over, and goes when the pass is over */
+            Py_XDECREF(early);
         }
         if (waiting < 0 && !PyErr_Occurred())
             PyErr_SetString(PyExc_ValueError, "fewer than no bytes wait for the writer");

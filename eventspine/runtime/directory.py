@@ -93,6 +93,10 @@ class Directory(Generic[S]):
     def __len__(self) -> int:
         return len(self._cells)
 
+    def known_keys(self) -> list[str]:
+        """The keys that are known now, awake or not."""
+        return list(self._cells)
+
     # --- turns -----------------------------------------------------------------------------
 
     def live(self, key: str) -> S | None:

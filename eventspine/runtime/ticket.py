@@ -89,6 +89,20 @@ def loop_caller() -> Callable[..., object]:
     return asyncio.get_running_loop().call_soon_threadsafe
 
 
+def reader_of(fd: int, function: Callable[[], object]) -> Callable[[], object] | None:
+    """Have a function run on this loop whenever a descriptor is readable; answers what ends that.
+
+    None on trio, where only a task can wait for a descriptor.
+    """
+    if sniffio.current_async_library() == "trio":
+        return None
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    loop.add_reader(fd, function)
+    return lambda: loop.remove_reader(fd)
+
+
 def soon_caller() -> Callable[[Callable[[], object]], object]:
     """A function that runs another one on this loop, after what is ready now. Same thread only."""
     if sniffio.current_async_library() == "trio":

@@ -135,11 +135,13 @@ class Appending:
         self, stream_id: str, drafts: list[Draft], context: RequestContext, expected: str | None
     ) -> Appended:
         self._check_batch(drafts)
-        binding = await self._bindings.of(context.scope)
-        place = binding.place(stream_id)
-        request = self._request(binding, stream_id, drafts, stamp_of(context), expected)
+
+        async def work(at: Binding) -> Appended:
+            request = self._request(at, stream_id, drafts, stamp_of(context), expected)
+            return await at.host.append(at.place(stream_id).key, request)
+
         try:
-            return await binding.host.append(place.key, request)
+            return await self._bindings.at_its_host(context.scope, work)
         except (BackendError, OwnerError):
             await checkpoint()
             raise

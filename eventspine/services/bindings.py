@@ -6,17 +6,23 @@ one look into a dictionary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from eventspine.actors.host import StreamHost
 from eventspine.actors.route import RouteActors
+from eventspine.contracts.audit import AUDIT_STREAM, AUDIT_SURFACE
 from eventspine.contracts.context import Scope
+from eventspine.contracts.errors import RouteMoved, StreamSealed
 from eventspine.contracts.route import ResourceKind, RouteKey
 from eventspine.contracts.wire import encode_json
+from eventspine.services.audit import is_unaudited
 from eventspine.services.envelope import Place, place_of
 from eventspine.services.routing.service import RouteService
 
+T = TypeVar("T")
+MOVES_MAX = 8
 PLACES_MAX = 65_536
 SCOPES_MAX = 100_000
 
@@ -30,35 +36,57 @@ class Binding:
     routing: Mapping[str, str]
     routing_json: bytes
     places: dict[str, Place] = field(default_factory=dict)
+    sealed: str | None = None  # the stream that only the audit may write
 
     def place(self, stream_id: str) -> Place:
-        """Where a stream of this scope is; worked out once for a stream in use."""
+        """Where a stream of this scope is; worked out once for a stream in use.
+
+        Raises:
+            StreamSealed: it is the audit's; `place_to_read` answers that one too.
+        """
         place = self.places.get(stream_id)
         if place is None:
+            if stream_id == self.sealed:  # never in `places`, where every way of an append looks
+                if is_unaudited():
+                    return self.place_to_read(stream_id)
+                raise StreamSealed(f"the stream {stream_id} is written by the audit alone")
             if len(self.places) >= PLACES_MAX:
                 self.places.clear()
             place = self.places[stream_id] = place_of(stream_id, self.prefix, self.routing_json)
         return place
 
 
+    def place_to_read(self, stream_id: str) -> Place:
+        if stream_id == self.sealed:
+            return place_of(stream_id, self.prefix, self.routing_json)
+        return self.place(stream_id)
+
+
 class Bindings:
     """`known` are those that hold now; `of` resolves any other."""
 
-    def __init__(self, routes: RouteService, actors: RouteActors[StreamHost]) -> None:
+    def __init__(
+        self,
+        routes: RouteService,
+        actors: RouteActors[StreamHost],
+        kind: ResourceKind = ResourceKind.EVENT_STREAM,
+    ) -> None:
         self.known: dict[Scope, Binding] = {}
+        self._kind = kind.value
         self._routes = routes
         self._actors = actors
         self._generation = 0
         routes.on_change(self._route_changed, self._scopes)
+        routes.on_hold(self.forget)
 
     async def of(self, scope: Scope) -> Binding:
         """The binding of a scope. Raises what resolving its route raises."""
         return self.known.get(scope) or await self._bind(scope)
 
     async def _bind(self, scope: Scope) -> Binding:
-        kind, generation = ResourceKind.EVENT_STREAM.value, self._generation
+        kind, generation = self._kind, self._generation
         route = self._routes.get_route(
-            kind, scope.tenant_id, scope.env, scope.project_id, scope.mode
+            kind, scope.tenant_id, scope.env, scope.project_id, scope.mode, how="binding"
         )
         owner = await self._actors.resolve(route.key)
         routing = {
@@ -67,17 +95,34 @@ class Bindings:
             "mode": scope.mode,
             "project_id": scope.project_id,
         }
-        binding = Binding(owner.handle, f"{kind}/{scope.path}/", routing, encode_json(routing))
+        prefix, json = f"{kind}/{scope.path}/", encode_json(routing)
+        sealed = AUDIT_STREAM if scope.surface_id == AUDIT_SURFACE else None
+        binding = Binding(owner.handle, prefix, routing, json, sealed=sealed)
         if len(self.known) >= SCOPES_MAX:
             self.known.clear()  # scopes are few; this bounds a client that invents surfaces
         if generation == self._generation:  # else a route changed while this one was resolved
             self.known[scope] = binding
         return binding
 
-    async def _route_changed(self, key: RouteKey) -> None:
+    async def at_its_host(self, scope: Scope, work: Callable[[Binding], Awaitable[T]]) -> T:
+        """Do something at the scope's backend, or at the next one if it moves meanwhile.
+
+        Raises what `work` raises; RouteMoved only when it moves again and again.
+        """
+        for _ in range(MOVES_MAX):
+            try:
+                return await work(await self.of(scope))
+            except RouteMoved:
+                continue  # since it was looked up: nothing was done
+        return await work(await self.of(scope))
+
+    def forget(self) -> None:
+        """Resolve every scope again."""
         self._generation += 1
         self.known.clear()
 
+    async def _route_changed(self, key: RouteKey) -> None:
+        self.forget()
+
     def _scopes(self) -> set[RouteKey]:
-        kind = ResourceKind.EVENT_STREAM.value
-        return {RouteKey(kind, s.tenant_id, s.env, s.project_id, s.mode) for s in self.known}
+        return {RouteKey(self._kind, s.tenant_id, s.env, s.project_id, s.mode) for s in self.known}

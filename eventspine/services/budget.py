@@ -32,6 +32,7 @@ from eventspine.contracts.budget import (
     checked_thresholds,
     checked_window,
 )
+from eventspine.contracts.budget_policy import HeldLimit
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.entries import later
 from eventspine.contracts.errors import (
@@ -45,7 +46,9 @@ from eventspine.contracts.ids import checked_id
 from eventspine.contracts.journal import Decision
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.route import ResourceKind
+from eventspine.services.audit_mutations import mutation
 from eventspine.services.journals import Journals
+from eventspine.services.policy_limits import PolicyLimits
 
 log = logging.getLogger(__name__)
 A = TypeVar("A")
@@ -62,18 +65,26 @@ class BudgetStoreService:
 
     Args:
         append: how threshold events get into the scope's stream `budget_events`.
+        policies: what the operator's policies say of scopes.
     """
 
     def __init__(
-        self, context: RequestContext, journals: Journals, limits: Limits, append: Append
+        self,
+        context: RequestContext,
+        journals: Journals,
+        limits: Limits,
+        append: Append,
+        policies: PolicyLimits,
     ) -> None:
         self._context = context
         self._journals = journals
         self._limits = limits
         self._append = append
+        self._policies = policies
 
     # --- limits ---
 
+    @mutation("budget_store", "budget.set_limit", "account", "window", "amount")
     async def set_limit(
         self,
         account: str,
@@ -104,13 +115,15 @@ class BudgetStoreService:
         )
         return await self._ask(lambda ledger: ledger.set_limit(limit))
 
-    async def limits(self, account: str | None = None) -> list[Limit]:
-        """The limits of an account, or of all."""
+    async def limits(self, account: str | None = None) -> list[HeldLimit]:
+        """What limits an account, or all: policies, and what `set_limit` has said."""
         wanted = None if account is None else checked_account(account)
-        return await self._ask(lambda ledger: Decision((), ledger.limits(wanted)))
+        policies = await self._policies.of(self._context)
+        return await self._ask(lambda ledger: Decision((), ledger.limits(wanted, policies)))
 
     # --- spending ---
 
+    @mutation("budget_store", "budget.reserve", "id", "accounts", "amount")
     async def reserve(
         self,
         id: str,
@@ -127,7 +140,7 @@ class BudgetStoreService:
             accounts: a path, `acme/web/ann`, or several; it counts for every account above too.
 
         Raises:
-            BudgetExceeded: a hard limit of one of the accounts has no room.
+            BudgetExceeded: a hard limit of one of the accounts, or a policy, has no room.
             BudgetConflict: the id names another spend.
         """
         now = self._journals.now()
@@ -139,6 +152,7 @@ class BudgetStoreService:
         timed = spend._replace(timeout_s=float(timeout_s), expires_at=later(now, timeout_s))
         return await self._spend(timed, now)
 
+    @mutation("budget_store", "budget.commit", "id", "amount")
     async def commit(self, id: str, amount: int | None = None) -> Entry:
         """Post what a reservation holds, or less of it; the rest returns.
 
@@ -149,10 +163,12 @@ class BudgetStoreService:
         posted = None if amount is None else checked_amount(amount, 0)
         return await self._end("commit", id, posted)
 
+    @mutation("budget_store", "budget.release", "id")
     async def release(self, id: str) -> Entry:
         """Give back what a reservation holds. Raises as `commit` does."""
         return await self._end("release", id, None)
 
+    @mutation("budget_store", "budget.record", "id", "accounts", "amount")
     async def record(
         self, id: str, accounts: str | Sequence[str], amount: int, *, unit: str = UNIT
     ) -> Entry:
@@ -160,6 +176,7 @@ class BudgetStoreService:
         spend = _spend("record", id, accounts, unit, checked_amount(amount, 1))
         return await self._spend(spend, self._journals.now())
 
+    @mutation("budget_store", "budget.adjust", "id", "accounts", "amount", "reason")
     async def adjust(
         self,
         id: str,
@@ -188,7 +205,10 @@ class BudgetStoreService:
         """What an account has posted and pending in the present period of a window."""
         name, of = checked_account(account), checked_window(window)
         wanted, now = checked_id(unit, "unit"), self._journals.now()
-        return await self._ask(lambda ledger: Decision((), ledger.balance(name, wanted, of, now)))
+        policies = await self._policies.of(self._context)
+        return await self._ask(
+            lambda ledger: Decision((), ledger.balance(name, wanted, of, now, policies))
+        )
 
     async def entries(
         self, account: str | None = None, after: int = 0, limit: int | None = None
@@ -210,7 +230,8 @@ class BudgetStoreService:
     # --- how ---
 
     async def _spend(self, spend: Spend, now: str) -> Entry:
-        entry = _accepted(await self._ask(lambda ledger: ledger.spend(spend, now)))
+        policies = await self._policies.of(self._context)
+        entry = _accepted(await self._ask(lambda ledger: ledger.spend(spend, now, policies)))
         if entry.crossed:
             await self._tell(entry)
         return entry

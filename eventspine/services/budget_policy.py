@@ -6,7 +6,7 @@
 
 They are found by the route of kind `tabular_store` of tenant `t_system`, in the env, mode and
 project of the context; its surface does not count. Without that route: `No route configured for
-tabular_store`.
+tabular_store`. What a policy may say, and what it does, is contracts/budget_policy.py.
 """
 
 from __future__ import annotations
@@ -14,29 +14,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from eventspine.contracts.budget_policy import policy_of
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.rows import Row, RowPage
 from eventspine.contracts.surface import DEFAULT_SURFACE
-from eventspine.services.tabular import TabularStoreService
+from eventspine.services.tabular import TabularStoreService, encoded
 
 SYSTEM_TENANT = "t_system"
 TABLE = "policies"
 
 
 class BudgetPolicyRepo:
-    """Policies by id. What one says is up to who enforces it; it is kept as it is."""
+    """Policies by id. One that names an account is a limit of it, and holds from its answer on."""
 
     def __init__(self, tables: TabularStoreService) -> None:
         self._tables = tables
 
     async def upsert(self, policy_id: str, policy: Any, *, if_version: int | None = None) -> Row:
-        """Write a policy. `if_version`: only at that version; 0: only if there is none."""
-        return await self._tables.upsert(TABLE, policy_id, policy, if_version=if_version)
+        """Write a policy. `if_version`: only at that version; 0: only if there is none.
+
+        Raises:
+            InvalidRequest, InvalidId: it names an account, and is no limit of it.
+        """
+        return await self.upsert_json(policy_id, encoded(policy), if_version=if_version)
 
     async def upsert_json(
         self, policy_id: str, json: bytes, *, if_version: int | None = None
     ) -> Row:
         """`upsert` of a policy that is JSON text already."""
+        policy_of(json)
         return await self._tables.upsert_json(TABLE, policy_id, json, if_version=if_version)
 
     async def get(self, policy_id: str) -> Any:
@@ -69,8 +75,13 @@ def policies_of(
     tables: Callable[[RequestContext], TabularStoreService], context: RequestContext
 ) -> BudgetPolicyRepo:
     """The policies that hold for a context."""
+    return BudgetPolicyRepo(tables(system_context(context)))
+
+
+def system_context(context: RequestContext) -> RequestContext:
+    """The system tenant's, in the env, mode and project of a context."""
     system = {"tenant_id": SYSTEM_TENANT, "surface_id": DEFAULT_SURFACE}
-    return BudgetPolicyRepo(tables(context.model_copy(update=system)))
+    return context.model_copy(update=system)
 
 
 def get_budget_policy_repo(spine: HasPolicies, context: RequestContext) -> BudgetPolicyRepo:

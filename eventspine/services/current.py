@@ -1,16 +1,16 @@
-"""`routing_registry()`: the registry of the spine that runs in this process (FN-16, FN-17).
+"""The spine that runs in this process, and its registry, for code that is handed none.
 
     routing_registry().get_route("event_stream", "t_demo", "dev", "default")
 
-Job: give code that is handed no spine the look-up it knows. Mode is part of a route's key (D3):
-left out it is that of the context, and where there is none that of the root's lab settings.
+Mode is part of a route's key (D3): left out it is that of the context, and where there is none that
+of the root's lab settings. Source: FN-16, FN-17.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.errors import RegistryNotOpen
@@ -29,6 +29,10 @@ class CurrentRegistry:
     def __init__(self, spine: Spine, context: RequestContext | None = None) -> None:
         self._spine = spine
         self._context = context
+
+    @property
+    def spine(self) -> Spine:
+        return self._spine
 
     @property
     def service(self) -> RouteService:
@@ -71,12 +75,39 @@ def routing_registry(context: RequestContext | None = None) -> CurrentRegistry:
     Raises:
         RegistryNotOpen: none runs.
     """
-    if not _running:
-        raise RegistryNotOpen("no spine is open in this process")
-    return CurrentRegistry(_running[-1], context)
+    return CurrentRegistry(current_spine(), context)
 
 
 current_registry = routing_registry
+
+
+async def emit_audit_event(
+    ctx: RequestContext,
+    action: str,
+    surface: str = "audit",
+    metadata: Mapping[str, Any] | None = None,
+    input_data: Mapping[str, Any] | None = None,
+    output_data: Mapping[str, Any] | None = None,
+) -> None:
+    """Keep an audit record in the spine opened last (FN-24); see Audit.emit_audit_event.
+
+    Raises:
+        RegistryNotOpen: none runs.
+        AuditUnavailable: it could not be kept, and the audit is strict.
+    """
+    spine = routing_registry(ctx).spine
+    await spine.audit.emit_audit_event(ctx, action, surface, metadata, input_data, output_data)
+
+
+def current_spine() -> Spine:
+    """The spine opened last of those that run in this process.
+
+    Raises:
+        RegistryNotOpen: none runs.
+    """
+    if not _running:
+        raise RegistryNotOpen("no spine is open in this process")
+    return _running[-1]
 
 
 @contextmanager

@@ -14,10 +14,14 @@ from eventspine.actors.journal import Origin
 from eventspine.actors.journal_host import JournalHost
 from eventspine.actors.route import RouteActors
 from eventspine.contracts.context import RequestContext, Scope
+from eventspine.contracts.errors import RouteMoved
 from eventspine.contracts.ids import path_segment
 from eventspine.contracts.journal import Decide, State
 from eventspine.contracts.route import ResourceKind, RouteKey
+from eventspine.contracts.secrets import Secret
 from eventspine.contracts.wire import WallClock, encode_json
+from eventspine.services.audit import Audit
+from eventspine.services.bindings import MOVES_MAX
 from eventspine.services.routing.service import RouteService
 
 SCOPES_MAX = 100_000
@@ -30,6 +34,7 @@ class _Bound(NamedTuple):
     prefix: str
     routing: bytes
     backend: StreamHost
+    upload_key: Secret | None
 
 
 class Journals:
@@ -41,7 +46,9 @@ class Journals:
         self._known: dict[tuple[ResourceKind, Scope], _Bound] = {}
         self._generation = 0
         self._clock = WallClock(time.time)
+        self.audit: Audit | None = None
         routes.on_change(self._route_changed, self._scopes)
+        routes.on_hold(self.forget)
 
     def now(self) -> str:
         """The time of day, ISO 8601 in UTC with milliseconds."""
@@ -58,6 +65,16 @@ class Journals:
         Args:
             name: the last part of its key; one that clients choose is theirs to have checked.
         """
+        for _ in range(MOVES_MAX):
+            try:
+                return await self._ask(kind, name, context, decide)
+            except RouteMoved:
+                continue  # since it was looked up: nothing was decided
+        return await self._ask(kind, name, context, decide)
+
+    async def _ask(
+        self, kind: ResourceKind, name: str, context: RequestContext, decide: Decide[S, A]
+    ) -> A:
         bound = self._known.get((kind, context.scope)) or await self._bind(kind, context.scope)
         members = b'"stream_id":%b,"routing":%b' % (encode_json(name), bound.routing)
         origin = Origin(bound.prefix + path_segment(name), context.mode, members)
@@ -68,10 +85,15 @@ class Journals:
         bound = self._known.get((kind, context.scope)) or await self._bind(kind, context.scope)
         return bound.backend, bound.prefix
 
+    async def upload_key(self, context: RequestContext) -> Secret | None:
+        """What the route of a scope's objects signs upload addresses with, if it names it."""
+        kind, scope = ResourceKind.OBJECT_STORE, context.scope
+        return (self._known.get((kind, scope)) or await self._bind(kind, scope)).upload_key
+
     async def _bind(self, kind: ResourceKind, scope: Scope) -> _Bound:
         generation = self._generation
         route = self._routes.get_route(
-            kind.value, scope.tenant_id, scope.env, scope.project_id, scope.mode
+            kind.value, scope.tenant_id, scope.env, scope.project_id, scope.mode, how="binding"
         )
         owner = await self._actors.resolve(route.key)
         routing = {
@@ -82,16 +104,21 @@ class Journals:
         }
         host = owner.handle.journals[kind.value]
         prefix = f"{kind.value}/{scope.path}/"
-        bound = _Bound(host, prefix, encode_json(routing), owner.handle)
+        upload_key = owner.handle.upload_keys.get(owner.route.key)
+        bound = _Bound(host, prefix, encode_json(routing), owner.handle, upload_key)
         if len(self._known) >= SCOPES_MAX:
             self._known.clear()
         if generation == self._generation:  # else a route changed while this one was resolved
             self._known[kind, scope] = bound
         return bound
 
-    async def _route_changed(self, key: RouteKey) -> None:
+    def forget(self) -> None:
+        """Resolve every scope again."""
         self._generation += 1
         self._known.clear()
+
+    async def _route_changed(self, key: RouteKey) -> None:
+        self.forget()
 
     def _scopes(self) -> set[RouteKey]:
         return {

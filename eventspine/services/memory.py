@@ -30,9 +30,10 @@ from eventspine.contracts.errors import EntryNotFound, InvalidRequest
 from eventspine.contracts.ids import checked_id
 from eventspine.contracts.journal import Decision
 from eventspine.contracts.limits import Limits
-from eventspine.contracts.route import ResourceKind
+from eventspine.services.audit_mutations import mutation
 from eventspine.services.journals import Journals
 from eventspine.services.memory_expiry import MemoryExpiry, stream_of
+from eventspine.services.memory_tenants import MemoryTenants
 from eventspine.services.tabular import encoded
 
 A = TypeVar("A")
@@ -47,6 +48,7 @@ class MemoryStoreService:
         context: RequestContext,
         namespace: str,
         journals: Journals,
+        tenants: MemoryTenants,
         expiry: MemoryExpiry,
         limits: Limits,
     ) -> None:
@@ -55,9 +57,9 @@ class MemoryStoreService:
         self._context = context
         self._namespace = namespace
         self._journals = journals
+        self._tenants = tenants
         self._expiry = expiry
         self._limits = limits
-        self._room = Room(limits.memory_entries_max, limits.memory_bytes_max)
 
     # --- one entry ---
 
@@ -80,7 +82,7 @@ class MemoryStoreService:
 
         Raises:
             PreconditionFailed: it is at another version, which `current` names.
-            MemoryFull: the namespace has no room for it.
+            MemoryFull: the namespace, or the tenant, has no room for it.
         """
         if sliding and ttl_s is None:
             raise InvalidRequest("a sliding entry needs ttl_s", parameter="ttl_s")
@@ -89,6 +91,7 @@ class MemoryStoreService:
             key, encoded(value), ttl_s, if_version=if_version, slide_s=slide_s
         )
 
+    @mutation("memory_store", "memory.set", "key")
     async def set_json(
         self,
         key: str,
@@ -107,9 +110,9 @@ class MemoryStoreService:
         _check_version(if_version)
         _check_ttl(ttl_s)
         _check_ttl(slide_s)
-        now, room = self._of(key)
-        return await self._ask(
-            lambda memory: memory.set(
+        now = self._now(key)
+        return await self._grow(
+            lambda memory, room: memory.set(
                 key, json, now, room, ttl_s=ttl_s, slide_s=slide_s, if_version=if_version
             )
         )
@@ -121,7 +124,7 @@ class MemoryStoreService:
 
     async def get_entry(self, key: str) -> Entry | None:
         """An entry with its version and times, or None. A sliding entry lives on from now."""
-        now, _ = self._of(key)
+        now = self._now(key)
         return await self._ask(lambda memory: memory.get(key, now))
 
     async def ttl(self, key: str) -> float | None:
@@ -130,12 +133,13 @@ class MemoryStoreService:
         Raises:
             EntryNotFound: it is not there.
         """
-        now, _ = self._of(key)
+        now = self._now(key)
         entry = await self._ask(lambda memory: Decision((), memory.peek(key, now)))
         if entry is None:
             raise EntryNotFound(f"no entry {key[:100]!r}")
         return None if entry.expires_at is None else seconds_between(now, entry.expires_at)
 
+    @mutation("memory_store", "memory.touch", "key", "ttl_s")
     async def touch(self, key: str, ttl_s: float | None) -> Entry:
         """Let an entry live for `ttl_s` from now; None: it stays. Its version is the same.
 
@@ -143,13 +147,14 @@ class MemoryStoreService:
             EntryNotFound: it is not there.
         """
         _check_ttl(ttl_s)
-        now, _ = self._of(key)
+        now = self._now(key)
         return await self._ask(lambda memory: memory.touch(key, ttl_s, now))
 
+    @mutation("memory_store", "memory.delete", "key")
     async def delete(self, key: str, *, if_version: int | None = None) -> bool:
         """Delete an entry. Answers whether there was one."""
         _check_version(if_version)
-        now, _ = self._of(key)
+        now = self._now(key)
         return await self._ask(lambda memory: memory.delete(key, now, if_version))
 
     async def incr(self, key: str, by: int = 1, *, ttl_s: float | None = None) -> int:
@@ -164,13 +169,14 @@ class MemoryStoreService:
         value: int = (await self.incr_entry(key, by, ttl_s=ttl_s)).value
         return value
 
+    @mutation("memory_store", "memory.incr", "key", "by")
     async def incr_entry(self, key: str, by: int = 1, *, ttl_s: float | None = None) -> Entry:
         """`incr` that answers the entry."""
         if type(by) is not int or abs(by) > INTEGER_MAX:  # a float would be cut
             raise InvalidRequest("by must be an integer of 64 bits", parameter="by")
         _check_ttl(ttl_s)
-        now, room = self._of(key)
-        return await self._ask(lambda memory: memory.incr(key, by, now, room, ttl_s))
+        now = self._now(key)
+        return await self._grow(lambda memory, room: memory.incr(key, by, now, room, ttl_s))
 
     # --- many ---
 
@@ -200,22 +206,29 @@ class MemoryStoreService:
 
     # --- how ---
 
-    def _of(self, key: str) -> tuple[str, Room]:
+    def _now(self, key: str) -> str:
         checked_id(key, "key")
-        return self._journals.now(), self._room
+        return self._journals.now()
 
     async def _ask(self, decide: Callable[[Memory], Decision[A]]) -> A:
         def noted(memory: Memory) -> Decision[A]:
-            decision = decide(memory)
-            self._expiry.note(self._context.scope, self._namespace, memory.due)
-            for record in decision.records:
-                if isinstance(record, MemoryRecord):
-                    self._expiry.note(self._context.scope, self._namespace, record.expires_at)
-            return decision
+            return self._noted(memory, decide(memory))
 
-        return await self._journals.ask(
-            ResourceKind.MEMORY_STORE, self._namespace, self._context, noted
-        )
+        return await self._tenants.ask(self._namespace, self._context, noted)
+
+    async def _grow(self, decide: Callable[[Memory, Room], Decision[A]]) -> A:
+        def noted(memory: Memory, room: Room) -> Decision[A]:
+            return self._noted(memory, decide(memory, room))
+
+        return await self._tenants.grow(self._namespace, self._context, noted)
+
+    def _noted(self, memory: Memory, decision: Decision[A]) -> Decision[A]:
+        """The decision; whoever sweeps knows what ends."""
+        self._expiry.note(self._context.scope, self._namespace, memory.due)
+        for record in decision.records:
+            if isinstance(record, MemoryRecord):
+                self._expiry.note(self._context.scope, self._namespace, record.expires_at)
+        return decision
 
 
 def _check_version(if_version: int | None) -> None:

@@ -29,8 +29,8 @@ from eventspine.contracts.errors import CallerError, EventspineError, NoRouteCon
 from eventspine.contracts.ids import checked_id
 from eventspine.contracts.journal import Decision
 from eventspine.contracts.limits import Limits
-from eventspine.contracts.route import ResourceKind
 from eventspine.services.journals import Journals
+from eventspine.services.memory_tenants import MemoryTenants
 
 log = logging.getLogger(__name__)
 NAMESPACES_MAX = 100_000
@@ -51,8 +51,12 @@ class _Swept(NamedTuple):
 class MemoryExpiry:
     """Args: append: how events get into a stream, all of them or none."""
 
-    def __init__(self, journals: Journals, append: Append, limits: Limits) -> None:
+    def __init__(
+        self, journals: Journals, tenants: MemoryTenants, append: Append, limits: Limits
+    ) -> None:
         self._journals = journals
+        self._tenants = tenants
+        tenants.found, tenants.sweep = self.note, self.sweep_tenant
         self._append = append
         self._room = Room(limits.memory_entries_max, limits.memory_bytes_max)
         self._batch = min(EXPIRE_MAX, limits.batch_events_max)
@@ -87,6 +91,14 @@ class MemoryExpiry:
                 return expired
             await self._tell(namespace, context, swept.untold)
             await self._told(namespace, context, swept.untold[-1].version)
+
+    async def sweep_tenant(self, tenant_id: str) -> bool:
+        """Sweep what is due in all namespaces of a tenant; whether that has made room."""
+        now, swept = self._journals.now(), False
+        for known in [known for known, due in self._due.items() if due <= now]:
+            if known.scope.tenant_id == tenant_id and await self.sweep(*known):
+                swept = True
+        return swept
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """A service for the supervisor: sweeps what is due, until cancelled."""
@@ -141,7 +153,7 @@ class MemoryExpiry:
         await self._ask(namespace, context, lambda memory: memory.announced(version, now))
 
     async def _ask(self, namespace: str, context: RequestContext, decide: Any) -> Any:
-        return await self._journals.ask(ResourceKind.MEMORY_STORE, namespace, context, decide)
+        return await self._tenants.ask(namespace, context, decide)
 
 
 def stream_of(namespace: str) -> str:

@@ -11,13 +11,13 @@ A metric comes into being with its first point. The journal is `raw.jsonl`, one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar, TypeVarTuple
 
 from anyio.to_thread import run_sync
 
 from eventspine.actors.states import quantiles
+from eventspine.actors.states.metric_views import WindowsView
 from eventspine.actors.states.metrics import MetricRecord, Metrics
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.errors import InvalidRequest, TooLarge
@@ -25,27 +25,26 @@ from eventspine.contracts.ids import checked_id
 from eventspine.contracts.journal import Decision
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.metrics import (
-    FILLS,
-    TIERS,
     Aggregate,
-    Fill,
+    Grouped,
     Number,
     Point,
     Question,
-    Tier,
     Windows,
-    checked_ms,
     checked_value,
     iso,
-    unix_ms,
 )
 from eventspine.contracts.route import ResourceKind
+from eventspine.services.audit_mutations import mutation
 from eventspine.services.journals import Journals
+from eventspine.services.metric_question import Time, fill_of, ms_of, step_ms_of, tier_of
 
 A = TypeVar("A")
-Time = str | datetime | float  # ISO 8601 with a zone, an aware datetime, or seconds since 1970
+Ts = TypeVarTuple("Ts")
 JOURNAL = "raw"
 LAST_S = 3600  # windows without a start begin an hour before their end
+INLINE_MAX = 250  # buckets and points that take the loop less time than going to a thread
+LEAST_OF_A_CHART = 3
 _EVER_MS = 1 << 60
 
 
@@ -90,6 +89,7 @@ class MetricsStoreService:
         (point,) = await self.ingest_many([NewPoint(metric_name, value, tags, source, ts)])
         return point
 
+    @mutation("metrics_store", "metrics.ingest", "points")
     async def ingest_many(self, points: Iterable[NewPoint]) -> list[Point]:
         """Store several values: all of them or none."""
         now = self._journals.now()
@@ -112,22 +112,33 @@ class MetricsStoreService:
         start: Time | None = None,
         end: Time | None = None,
         limit: int | None = None,
+        downsample: int | None = None,
     ) -> list[Point]:
         """The points of a metric in the order of time, from `start` to before `end`.
 
         The newest ones where there are more than `limit`, or than are kept in memory; all of them
         are in `raw.jsonl`.
+
+        Args:
+            downsample: instead of the newest, so many that look like all of the range in a chart:
+                of the newest `metrics_buckets_read_max` points. At least 3.
         """
         name, wanted = checked_id(metric_name, "metric_name"), dict(tags or {})
-        from_ms = 0 if start is None else _ms(start, "start")
-        to_ms = _EVER_MS if end is None else _ms(end, "end")
+        from_ms = 0 if start is None else ms_of(start, "start")
+        to_ms = _EVER_MS if end is None else ms_of(end, "end")
         most = self._limits.metrics_raw_points_max
         limit = most if limit is None else min(limit, most)
         if limit < 1:
             raise InvalidRequest("limit must be at least 1", parameter="limit")
-        return await self._ask(
-            lambda metrics: Decision((), metrics.points(name, wanted, from_ms, to_ms, limit))
+        if downsample is not None and downsample < LEAST_OF_A_CHART:
+            raise InvalidRequest("downsample must be at least 3", parameter="downsample")
+        view = await self._ask(
+            lambda metrics: Decision((), metrics.points(name, wanted, from_ms, to_ms))
         )
+        if downsample is None:
+            return await _worked_out(view.size, view.newest, limit)
+        read_max = self._limits.metrics_buckets_read_max
+        return await _worked_out(view.size, view.downsampled, min(downsample, most), read_max)
 
     async def get_latest(
         self, metric_name: str, *, tags: Mapping[str, str] | None = None
@@ -167,17 +178,62 @@ class MetricsStoreService:
             TooLarge: too many windows, or too much to be read for them.
             ExtraMissing: percentiles without their library.
         """
+        view = await self._windows(metric_name, aggregate, (), start, end, step_s, tags, tier, fill)
+        return await _worked_out(view.size, view.windows)
+
+    async def aggregate_by(
+        self,
+        metric_name: str,
+        aggregate: str,
+        group_by: Sequence[str],
+        *,
+        start: Time | None = None,
+        end: Time | None = None,
+        step_s: float | None = None,
+        tags: Mapping[str, str] | None = None,
+        tier: str | None = None,
+        fill: str = "null",
+    ) -> Grouped:
+        """`aggregate` for each group of series apart.
+
+        Args:
+            group_by: tags; series with the same values of them are one group.
+
+        Raises:
+            TooLarge: more than `metrics_windows_max` windows in all groups together.
+        """
+        names = tuple(dict.fromkeys(checked_id(name, "group_by") for name in group_by))
+        if not 0 < len(names) <= max(1, self._limits.metrics_tags_max):
+            raise InvalidRequest("group_by must name at least one tag", parameter="group_by")
+        view = await self._windows(
+            metric_name, aggregate, names, start, end, step_s, tags, tier, fill
+        )
+        return await _worked_out(view.size, view.grouped)
+
+    async def _windows(
+        self,
+        metric_name: str,
+        aggregate: str,
+        group_by: tuple[str, ...],
+        start: Time | None,
+        end: Time | None,
+        step_s: float | None,
+        tags: Mapping[str, str] | None,
+        tier: str | None,
+        fill: str,
+    ) -> WindowsView:
         name = checked_id(metric_name, "metric_name")
-        to_ms = round(self._journals.now_s() * 1000) + 1 if end is None else _ms(end, "end")
-        from_ms = max(0, to_ms - LAST_S * 1000) if start is None else _ms(start, "start")
+        to_ms = round(self._journals.now_s() * 1000) + 1 if end is None else ms_of(end, "end")
+        from_ms = max(0, to_ms - LAST_S * 1000) if start is None else ms_of(start, "start")
         question = Question(
             from_ms,
             to_ms,
-            None if step_s is None else _step_ms(step_s),
+            None if step_s is None else step_ms_of(step_s),
             Aggregate.of(aggregate),
             dict(tags or {}),
-            _tier(tier),
-            _fill(fill),
+            tier_of(tier),
+            fill_of(fill),
+            group_by,
         )
         limits = self._limits
         windows_max, buckets_max = limits.metrics_windows_max, limits.metrics_buckets_read_max
@@ -202,7 +258,7 @@ class MetricsStoreService:
         return MetricRecord(
             checked_id(point.metric_name, "metric_name"),
             checked_value(point.value),
-            now if point.ts is None else iso(_ms(point.ts, "ts")),
+            now if point.ts is None else iso(ms_of(point.ts, "ts")),
             tags,
             None if point.source is None else checked_id(point.source, "source"),
         )
@@ -213,32 +269,8 @@ class MetricsStoreService:
         return await self._journals.ask(ResourceKind.METRICS_STORE, JOURNAL, self._context, decide)
 
 
-def _ms(time: Time, name: str) -> int:
-    if isinstance(time, datetime):
-        time = time.isoformat()
-    if isinstance(time, str):
-        return unix_ms(time, name)
-    return checked_ms(time * 1000, name)
-
-
-def _step_ms(step_s: float) -> int:
-    ms = step_s * 1000
-    if not 1 <= ms <= 1e13 or abs(ms - round(ms)) > 1e-6:
-        raise InvalidRequest("step must be seconds, of at least 0.001", parameter="step")
-    return round(ms)
-
-
-def _tier(text: str | None) -> Tier | None:
-    if text is None or text == "auto":
-        return None
-    for tier in TIERS:
-        if text == tier:
-            return tier
-    raise InvalidRequest(f"tier must be auto, {', '.join(TIERS)}", parameter="tier")
-
-
-def _fill(text: str) -> Fill:
-    for fill in FILLS:
-        if text == fill:
-            return fill
-    raise InvalidRequest(f"fill must be one of {', '.join(FILLS)}", parameter="fill")
+async def _worked_out(size: int, work: Callable[[*Ts], A], *args: *Ts) -> A:
+    """`work(*args)` on what a view holds: here when that is little, on a thread when it is not."""
+    if size <= INLINE_MAX:
+        return work(*args)
+    return await run_sync(work, *args)

@@ -6,6 +6,7 @@ Rules, from which it follows that no crash and no order of calls mixes bytes and
   comes to its final name, `blobs/{segment of the key}`, only as what the index names right then.
 - Who reads looks for the draft first: it is there until it was renamed.
 - Looking at the index in order to open, rename or remove a key's file is done under the key's lock.
+- A part of an upload is a draft, too, which the index names and nobody renames.
 - What a crash left is put right when the scope is used first; until then it reads right all the
   same.
 Refused: final names with a version in them. They need no lock, but `blobs/{key}` is what people and
@@ -16,14 +17,14 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
 
-from eventspine.actors.states.objects import Objects
 from eventspine.contracts.blobs import BlobDraft, BlobReader, BlobStore
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.errors import EventspineError, ObjectNotFound, StoreCorrupt
@@ -31,11 +32,11 @@ from eventspine.contracts.journal import Decision
 from eventspine.contracts.objects import StoredObject, blob_name, draft_name
 from eventspine.contracts.route import ResourceKind
 from eventspine.services.journals import Journals
+from eventspine.services.object_index import Index, Note
 
 log = logging.getLogger(__name__)
 A = TypeVar("A")
 Place = tuple[BlobStore, str]
-INDEX = "objects"
 SHELVES_MAX = 10_000
 
 
@@ -56,6 +57,17 @@ class Shelf:
         self._under_way: set[str] = set()
         self._tidy = False
         self._tidying = anyio.Lock()
+        self.busy: Counter[str] = Counter()  # uploads that something comes to right now
+
+    @contextmanager
+    def busy_with(self, upload_id: str) -> Iterator[None]:
+        self.busy[upload_id] += 1
+        try:
+            yield
+        finally:
+            self.busy[upload_id] -= 1
+            if not self.busy[upload_id]:
+                del self.busy[upload_id]
 
     @asynccontextmanager
     async def drafted(self) -> AsyncIterator[Writing]:
@@ -108,6 +120,22 @@ class Shelf:
             if await index.head(key) is None:
                 await self._store.delete(self._folder, blob_name(key))
                 await index.ask(lambda objects: objects.removed(key))
+
+    async def drop(self, blobs: Iterable[str]) -> None:
+        """Delete parts that no upload has any more."""
+        for blob in blobs:
+            await self._store.delete(self._folder, draft_name(blob))
+
+    @asynccontextmanager
+    async def opened_part(self, blob: str) -> AsyncIterator[BlobReader | None]:
+        """The bytes of a part, None if they are not there."""
+        reader = await self._store.open(self._folder, draft_name(blob))
+        try:
+            yield reader
+        finally:
+            if reader is not None:
+                with anyio.CancelScope(shield=True):
+                    await reader.aclose()
 
     @asynccontextmanager
     async def opened(
@@ -186,20 +214,6 @@ class Shelf:
                 del self._locks[key]
 
 
-class Index:
-    """The index of one scope, as its requests ask it."""
-
-    def __init__(self, journals: Journals, context: RequestContext) -> None:
-        self._journals = journals
-        self._context = context
-
-    async def ask(self, decide: Callable[[Objects], Decision[A]]) -> A:
-        return await self._journals.ask(ResourceKind.OBJECT_STORE, INDEX, self._context, decide)
-
-    async def head(self, key: str) -> StoredObject | None:
-        return await self.ask(lambda objects: Decision((), objects.head(key)))
-
-
 class Shelves:
     """The shelves of all scopes in use."""
 
@@ -207,6 +221,10 @@ class Shelves:
         self._journals = journals
         self._recent: dict[Place, Shelf] = {}
         self._known: WeakValueDictionary[Place, Shelf] = WeakValueDictionary()  # and those in use
+        self.note: Note = lambda scope, oldest: None  # told how long an upload waits
+
+    def index(self, context: RequestContext) -> Index:
+        return Index(self._journals, context, self.note)
 
     async def of(self, context: RequestContext) -> Shelf:
         """The shelf of a scope, with everything in its place. Raises what resolving raises."""
@@ -219,5 +237,5 @@ class Shelves:
             if len(self._recent) >= SHELVES_MAX:
                 self._recent.clear()
             shelf = self._known[place] = self._recent[place] = Shelf(*place)
-        await shelf.ready(Index(self._journals, context))
+        await shelf.ready(self.index(context))
         return shelf

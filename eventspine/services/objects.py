@@ -5,29 +5,23 @@
     await objects.get_object("reports/1.pdf")                # the bytes, checked
     await objects.list_objects("reports/")                   # ["reports/1.pdf"]
     await objects.delete_object("reports/1.pdf")             # True
+    objects.uploads                                          # objects that come in parts
 
 An answered put is on disk, bytes and index. Who reads sees one content or the other, never a mix.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-import warnings
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import anyio
-import anyio.to_thread
 
-from eventspine.contracts.blobs import BlobReader
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.errors import (
-    ChecksumMismatch,
     InvalidRequest,
     RangeNotSatisfiable,
-    TooLarge,
 )
 from eventspine.contracts.ids import checked_id
 from eventspine.contracts.journal import Decision
@@ -40,64 +34,28 @@ from eventspine.contracts.objects import (
     StoredObject,
     blob_name,
 )
+from eventspine.services.audit_mutations import mutation
 from eventspine.services.journals import Journals
-from eventspine.services.object_shelf import Index, Shelf, Shelves, Writing
-from eventspine.services.tabular import encoded
-from eventspine.services.upload_grants import (
-    EXPIRES_S_MAX,
-    SigningKey,
-    UploadGrant,
-    token_of,
+from eventspine.services.object_bytes import (
+    BYTES_LIMIT,
+    PIECE_BYTES,
+    OpenObject,
+    SizeLimit,
+    check_sum,
+    receive,
 )
-
-PIECE_BYTES = 1024 * 1024
-HASH_HERE_BYTES = 64 * 1024  # what the loop hashes itself; more goes to a thread
-OCTETS = "application/octet-stream"
-TYPE = "[!-~]{1,100}/[!-~]([ -~]{0,100}[!-~])?"
-_TYPE = re.compile(TYPE, re.ASCII)
-
-
-class PresignedUpload(NamedTuple):
-    """Where one object can be put until `expires_at` (seconds since 1970), and with what."""
-
-    path: str
-    token: str
-    content_type: str
-    size_max: int
-    expires_at: int
-
-
-class OpenObject:
-    """Bytes `start` to `stop` of an object that is open."""
-
-    def __init__(
-        self, stored: StoredObject, reader: BlobReader, start: int, stop: int, shelf: Shelf
-    ) -> None:
-        self.stored, self.start, self.stop = stored, start, stop
-        self._reader, self._shelf = reader, shelf
-
-    @property
-    def size(self) -> int:
-        return self.stop - self.start
-
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """The bytes in order. A whole object's last piece comes only if its SHA-256 is right.
-
-        Raises:
-            StoreCorrupt: the bytes are not what was stored.
-        """
-        whole = self.size == self.stored.size
-        digest, at = hashlib.sha256(), self.start
-        while at < self.stop:
-            piece = await self._reader.read(min(PIECE_BYTES, self.stop - at), at)
-            if not piece:
-                raise self._shelf.corrupt(self.stored.key, f"it ends at byte {at}")
-            at += len(piece)
-            if whole:
-                await _hash(digest, piece)
-                if at == self.stop and digest.hexdigest() != self.stored.sha256:
-                    raise self._shelf.corrupt(self.stored.key, "SHA-256 is not what was stored")
-            yield piece
+from eventspine.services.object_presign import (
+    OCTETS,
+    PresignedUpload,
+    Wanted,
+    check,
+    checked_type,
+    presigned,
+)
+from eventspine.services.object_shelf import Shelf, Shelves, Writing
+from eventspine.services.object_uploads import ObjectUploads
+from eventspine.services.tabular import encoded
+from eventspine.services.upload_grants import SigningKey
 
 
 class ObjectStoreService:
@@ -116,7 +74,14 @@ class ObjectStoreService:
         self._shelves = shelves
         self._limits = limits
         self._signing_key = signing_key
-        self._index = Index(journals, context)
+        self._index = shelves.index(context)
+
+    @property
+    def uploads(self) -> ObjectUploads:
+        """The multipart uploads of the same scope."""
+        return ObjectUploads(
+            self._context, self._journals, self._shelves, self._limits, self._signing_key
+        )
 
     # --- write ---
 
@@ -138,6 +103,7 @@ class ObjectStoreService:
         await self.put_stream(key, pieces(), content_type=content_type, condition=condition)
         return self.uri(key)
 
+    @mutation("object_store", "object.put", "key", "content_type")
     async def put_stream(
         self,
         key: str,
@@ -165,47 +131,18 @@ class ObjectStoreService:
         checked_id(key, "key")
         checked_type(content_type)
         metadata_json = encoded(metadata)
+        limit = SizeLimit(BYTES_LIMIT, self._limits.object_bytes_max).lowered(size_max)
         shelf = await self._shelves.of(self._context)
         await self._index.ask(lambda objects: Decision((), objects.check(key, condition)))
         async with shelf.drafted() as writing:
-            async with _closing(pieces):
-                await self._receive(writing, pieces, size_max)
+            await receive(writing.draft, pieces, limit)
             draft = writing.draft
-            if sha256 is not None and sha256.lower() != draft.sha256:
-                raise ChecksumMismatch(
-                    f"SHA-256 of the bytes is {draft.sha256}",
-                    expected=sha256.lower(),
-                    actual=draft.sha256,
-                )
+            check_sum(sha256, draft.sha256)
             await draft.finish()
             content = Content(draft.size, draft.sha256, content_type, writing.blob, metadata_json)
             with anyio.CancelScope(shield=True):
                 stored = await self._commit(shelf, writing, key, content, condition)
         return stored
-
-    async def _receive(
-        self, writing: Writing, pieces: AsyncIterable[bytes], size_max: int | None
-    ) -> None:
-        """Small pieces are collected, so that a thread is not asked for each of them."""
-        limit, maximum = "object_bytes_max", self._limits.object_bytes_max
-        if size_max is not None and size_max < maximum:
-            limit, maximum = "size_max", size_max
-        size, collected = 0, bytearray()
-        async for piece in pieces:
-            size += len(piece)
-            if size > maximum:
-                raise TooLarge(
-                    f"the object has {size} bytes or more, the limit is {maximum}",
-                    limit=limit,
-                    maximum=maximum,
-                    actual=size,
-                )
-            collected += piece
-            if len(collected) >= PIECE_BYTES:
-                await writing.draft.write(bytes(collected))
-                collected.clear()
-        if collected:
-            await writing.draft.write(bytes(collected))
 
     async def _commit(
         self, shelf: Shelf, writing: Writing, key: str, content: Content, condition: Condition
@@ -215,6 +152,7 @@ class ObjectStoreService:
         await shelf.settle(shelf.publish(self._index, key, writing.blob))
         return stored
 
+    @mutation("object_store", "object.register_asset", "key")
     async def register_asset(self, key: str, metadata: Any) -> StoredObject:
         """Say what an object that was uploaded is. Its etag changes, its bytes do not.
 
@@ -226,6 +164,7 @@ class ObjectStoreService:
         await self._shelves.of(self._context)
         return await self._index.ask(lambda objects: objects.describe(key, metadata_json, now))
 
+    @mutation("object_store", "object.delete", "key")
     async def delete_object(self, key: str, *, condition: Condition = ALWAYS) -> bool:
         """Delete an object and its bytes. Answers whether there was one."""
         checked_id(key, "key")
@@ -299,6 +238,9 @@ class ObjectStoreService:
 
     # --- uploads by others ---
 
+    @mutation(
+        "object_store", "object.presign_upload", "key", "content_type", "size_max", "expires_s"
+    )
     async def presign_upload(
         self,
         key: str,
@@ -314,60 +256,9 @@ class ObjectStoreService:
             expires_s: up to a week. It can be used more than once until then.
         """
         checked_id(key, "key")
-        checked_type(content_type)
         maximum = self._limits.object_bytes_max
-        size_max = maximum if size_max is None else size_max
-        if not 0 <= size_max <= maximum:
-            raise InvalidRequest(f"size_max must be from 0 to {maximum}", parameter="size_max")
-        if not 0 < expires_s <= EXPIRES_S_MAX:
-            raise InvalidRequest(
-                f"expires_s must be above 0 and at most {EXPIRES_S_MAX}", parameter="expires_s"
-            )
+        wanted = Wanted(key, content_type, size_max, expires_s)
+        check(wanted, maximum)
         await self._shelves.of(self._context)  # an address that leads nowhere is not made
-        expires_at = int(self._journals.now_s() + expires_s)
-        grant = UploadGrant(
-            *self._context.scope,
-            key,
-            content_type,
-            size_max,
-            expires_at,
-            user_id=self._context.user_id,
-        )
-        token = token_of(grant, await self._signing_key())
-        return PresignedUpload(f"/v1/uploads/{token}", token, content_type, size_max, expires_at)
-
-
-@asynccontextmanager
-async def _closing(pieces: AsyncIterable[bytes]) -> AsyncIterator[None]:
-    """A generator that is not read to its end is ended here, and not by the garbage collector."""
-    try:
-        yield
-    finally:
-        close = getattr(pieces, "aclose", None)
-        if close is not None:
-            with anyio.CancelScope(shield=True):
-                await close()
-
-
-def checked_type(content_type: str) -> str:
-    """A media type that can be sent in a header. Raises InvalidRequest."""
-    if not _TYPE.fullmatch(content_type):
-        raise InvalidRequest("content_type must be as type/subtype", parameter="content_type")
-    return content_type
-
-
-async def _hash(digest: Any, piece: bytes) -> None:
-    if len(piece) <= HASH_HERE_BYTES:
-        digest.update(piece)
-    else:
-        await anyio.to_thread.run_sync(digest.update, piece)
-
-
-class RawStorageService(ObjectStoreService):
-    """The old name of ObjectStoreService. Deprecated: use `spine.objects(context)`."""
-
-    def __init__(self, *args: Any, **named: Any) -> None:
-        warnings.warn(
-            "RawStorageService is ObjectStoreService now", DeprecationWarning, stacklevel=2
-        )
-        super().__init__(*args, **named)
+        now_s = self._journals.now_s()
+        return await presigned(wanted, self._context, maximum, now_s, self._signing_key)

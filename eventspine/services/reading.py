@@ -5,12 +5,14 @@ from __future__ import annotations
 from eventspine.actors.host import StreamHost
 from eventspine.actors.lookup import position
 from eventspine.actors.page import page_after, page_before
+from eventspine.actors.selecting import select
 from eventspine.actors.stream import check_mode
 from eventspine.actors.subscription import Subscription
-from eventspine.contracts.answers import Head, Page
+from eventspine.contracts.answers import Head, Page, Selection
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.errors import InvalidRequest, Overloaded
 from eventspine.contracts.limits import Limits
+from eventspine.contracts.stream_filter import StreamFilter
 from eventspine.services.bindings import Bindings
 
 
@@ -40,10 +42,7 @@ class Reading:
         Raises:
             CursorGone: the position is not in this stream. Never a silent start from elsewhere.
         """
-        limit = self._limits.page_events_default if limit is None else limit
-        if limit < 1:
-            raise InvalidRequest("limit must be at least 1")
-        limit = min(limit, self._limits.page_events_max)
+        limit = self._limit(limit)
         host, key = await self._locate(stream_id, context)
         if before is not None:
             return await page_before(host, key, context.mode, before, after, limit)
@@ -51,6 +50,36 @@ class Reading:
             self._refuse_more("long_polls_max", self._limits.long_polls_max)
         wait_s = min(wait_s, self._limits.long_poll_s_max)
         return await page_after(host, key, context.mode, after, limit, wait_s)
+
+    async def query(
+        self,
+        stream_id: str,
+        wanted: StreamFilter,
+        context: RequestContext,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Selection:
+        """Events that a filter takes, after a position, in ascending order (FN-32).
+
+        Args:
+            limit: at most so many events; lowered to the operator's maximum.
+
+        Looks at `query_events_read_max` events at most; `next` of the answer goes on from there.
+
+        Raises:
+            CursorGone: the position is not in this stream.
+        """
+        limit = self._limit(limit)
+        host, key = await self._locate(stream_id, context)
+        read_max = self._limits.query_events_read_max
+        return await select(host, key, context.mode, after, wanted, limit, read_max)
+
+    def _limit(self, limit: int | None) -> int:
+        limit = self._limits.page_events_default if limit is None else limit
+        if limit < 1:
+            raise InvalidRequest("limit must be at least 1")
+        return min(limit, self._limits.page_events_max)
 
     async def head(self, stream_id: str, context: RequestContext) -> Head:
         """Where the stream stands. A stream nobody wrote to stands at sequence 0."""
@@ -79,4 +108,4 @@ class Reading:
 
     async def _locate(self, stream_id: str, context: RequestContext) -> tuple[StreamHost, str]:
         binding = await self._bindings.of(context.scope)
-        return binding.host, binding.place(stream_id).key
+        return binding.host, binding.place_to_read(stream_id).key

@@ -14,23 +14,38 @@ from eventspine.actors.host import StreamHost
 from eventspine.actors.route import RouteActors
 from eventspine.contracts.answers import Head
 from eventspine.contracts.context import RequestContext
+from eventspine.contracts.route import ResourceKind
 from eventspine.contracts.settings import Settings
 from eventspine.runtime.tree import SupervisorTree
+from eventspine.services.analytics.compaction import Compaction
+from eventspine.services.analytics.room import AnalyticsRoom
+from eventspine.services.analytics.service import DEFAULT_DATASET, AnalyticsStoreService
 from eventspine.services.appending import Appending
-from eventspine.services.bindings import Bindings
+from eventspine.services.audit import Audit
+from eventspine.services.bindings import Binding, Bindings
 from eventspine.services.budget import BudgetStoreService
 from eventspine.services.budget_policy import BudgetPolicyRepo, policies_of
 from eventspine.services.journals import Journals
 from eventspine.services.memory import DEFAULT_NAMESPACE, MemoryStoreService
 from eventspine.services.memory_expiry import MemoryExpiry
+from eventspine.services.memory_tenants import MemoryTenants
 from eventspine.services.metrics import MetricsStoreService
 from eventspine.services.object_shelf import Shelves
 from eventspine.services.objects import ObjectStoreService
+from eventspine.services.policy_limits import PolicyLimits
 from eventspine.services.reading import Reading
+from eventspine.services.routing.audited import RoutingAudit
+from eventspine.services.routing.edits import RouteEdits
+from eventspine.services.routing.health import HealthWatch
 from eventspine.services.routing.service import RouteService
+from eventspine.services.routing.tenant import TenantRoutes
 from eventspine.services.statistics import SpineStatistics
+from eventspine.services.switching.service import Switches
 from eventspine.services.tabular import TabularStoreService
-from eventspine.services.upload_grants import SigningKey, UploadGrant, grant_of, in_memory_key
+from eventspine.services.upload_expiry import UploadExpiry
+from eventspine.services.upload_grants import SigningKey, UploadGrant, in_memory_key
+from eventspine.services.upload_keys import UploadKeys
+from eventspine.services.vector_indexes import VectorIndexes
 from eventspine.services.vectors import VectorStoreService
 
 
@@ -51,12 +66,31 @@ class Spine(Appending, Reading):
         Reading.__init__(self, bindings, settings.limits)
         self.settings = settings
         self._journals = Journals(routes, actors)
+        self._policies = PolicyLimits(self._journals, routes)
         self._shelves = Shelves(self._journals)
+        analytics = Bindings(routes, actors, ResourceKind.ANALYTICS_STORE)
+        self.analytics_room = AnalyticsRoom(analytics, settings.limits)
+        self.analytics_compaction = Compaction(self.analytics_room)
+        self.upload_expiry = UploadExpiry(self._journals, self._shelves, settings.limits)
+        self.vector_indexes = VectorIndexes(self._journals, settings.limits)
         self.signing_key: SigningKey = in_memory_key()
-        self.memory_expiry = MemoryExpiry(self._journals, self.append_batch, settings.limits)
+        self.route_edits: RouteEdits | None = None  # bootstrap's, where routes are in files
+        own_key = lambda: self.signing_key()  # noqa: E731, PLW0108 - bootstrap replaces it later
+        self._upload_keys = UploadKeys(own_key, self._journals, hosts)
+        self._memory_tenants = MemoryTenants(self._journals, routes, actors, settings.limits)
+        self.memory_expiry = MemoryExpiry(
+            self._journals, self._memory_tenants, self.append_batch, settings.limits
+        )
         self.known_bindings = bindings.known if settings.native else None
         self.routes = routes
         self._hosts = hosts
+        self.switches = Switches(routes, actors, settings.limits)
+        self.health = HealthWatch(routes, actors, settings.routing)
+        self.audit = Audit(self.append_batch, settings.audit, self._journals.now_s)
+        self._journals.audit = self.audit
+        self.routing_audit = RoutingAudit(self.audit, routes)
+        self.health.told = self.routing_audit.health_changed
+        routes.audit, routes.looked_up = self.routing_audit, self.routing_audit.looked_up
         self._tree = tree
         self.announce: Callable[[str | None], None] = lambda url: None
         self._draining = False
@@ -69,7 +103,8 @@ class Spine(Appending, Reading):
 
     def budget(self, context: RequestContext) -> BudgetStoreService:
         """The usage ledger of the context's scope (KIND-05)."""
-        return BudgetStoreService(context, self._journals, self.settings.limits, self.append)
+        limits, policies = self.settings.limits, self._policies
+        return BudgetStoreService(context, self._journals, limits, self.append, policies)
 
     def budget_policies(self, context: RequestContext) -> BudgetPolicyRepo:
         """The budget policies of the context's env, mode and project, kept by the system tenant."""
@@ -80,7 +115,15 @@ class Spine(Appending, Reading):
     ) -> MemoryStoreService:
         """A namespace of the session memory of the context's scope (KIND-06)."""
         limits = self.settings.limits
-        return MemoryStoreService(context, namespace, self._journals, self.memory_expiry, limits)
+        tenants, expiry = self._memory_tenants, self.memory_expiry
+        return MemoryStoreService(context, namespace, self._journals, tenants, expiry, limits)
+
+    def analytics(
+        self, context: RequestContext, dataset: str = DEFAULT_DATASET
+    ) -> AnalyticsStoreService:
+        """A dataset of the analytics events of the context's scope (KIND-04)."""
+        room, compaction = self.analytics_room, self.analytics_compaction
+        return AnalyticsStoreService(context, dataset, room, compaction)
 
     def metrics_store(self, context: RequestContext) -> MetricsStoreService:
         """The metrics of the context's scope (KIND-10)."""
@@ -89,27 +132,40 @@ class Spine(Appending, Reading):
     def objects(self, context: RequestContext) -> ObjectStoreService:
         """The objects of the context's scope (KIND-04)."""
         limits = self.settings.limits
-        return ObjectStoreService(context, self._journals, self._shelves, limits, self.signing_key)
+        key = self._upload_keys.of(context)
+        return ObjectStoreService(context, self._journals, self._shelves, limits, key)
 
     async def upload_grant(self, token: str) -> UploadGrant:
         """What a signed upload address allows. Raises UploadRefused."""
-        return grant_of(token, await self.signing_key(), self._journals.now_s())
+        return await self._upload_keys.grant(token)
 
     def vectors(self, context: RequestContext) -> VectorStoreService:
         """The collections of vectors of the context's scope (KIND-08)."""
-        return VectorStoreService(context, self._journals, self.settings.limits)
+        limits = self.settings.limits
+        return VectorStoreService(context, self._journals, self.vector_indexes, limits)
+
+    def tenant_routes(self, context: RequestContext) -> TenantRoutes:
+        """What the context's tenant may see and choose of the routes of its scope."""
+        editable = self.settings.routing.tenant_editable
+        return TenantRoutes(context, self.routes, editable=editable)
 
     # --- end ---
 
     async def close_stream(self, stream_id: str, context: RequestContext) -> Head:
         """End of stream: it takes no further event, stays readable, and its readers end."""
-        host, key = await self._locate(stream_id, context)
-        return await host.close_stream(key, context.mode)
+
+        async def work(at: Binding) -> Head:
+            return await at.host.close_stream(at.place(stream_id).key, context.mode)
+
+        return await self._bindings.at_its_host(context.scope, work)
 
     async def delete_stream(self, stream_id: str, context: RequestContext) -> None:
         """Delete every event of the stream. Its cursors are gone for ever; its id is free."""
-        host, key = await self._locate(stream_id, context)
-        await host.delete_stream(key, context.mode)
+
+        async def work(at: Binding) -> None:
+            await at.host.delete_stream(at.place(stream_id).key, context.mode)
+
+        await self._bindings.at_its_host(context.scope, work)
 
     # --- the whole ---
 
@@ -123,7 +179,11 @@ class Spine(Appending, Reading):
     def ready(self) -> dict[str, Any]:
         """Whether every backend in use is open: `{"ready": …, "checks": {name: {ok, detail}}}`."""
         checks = {
-            host.name: {"ok": host.store is not None, "detail": host.outage or "open"}
+            host.name: {
+                "ok": host.store is not None and not host.health.refuses,
+                "detail": host.outage or host.health.detail,
+                "circuit": host.health.shown().model_dump(),
+            }
             for host in sorted(self._hosts, key=lambda host: host.name)
         }
         if self._draining:
@@ -131,6 +191,8 @@ class Spine(Appending, Reading):
         for key, reason in sorted(self.routes.stale().items()):
             # what it served before it still serves, so this takes nobody out of service
             checks[f"route {'/'.join(key)}"] = {"ok": True, "detail": f"stale: {reason}"}
+        for name, reason in sorted(self.routes.files.items()):
+            checks[f"routes in {name}"] = {"ok": True, "detail": reason}
         return {"ready": all(check["ok"] for check in checks.values()), "checks": checks}
 
     def tree(self) -> SupervisorTree:
@@ -139,5 +201,11 @@ class Spine(Appending, Reading):
 
     def statistics(self) -> SpineStatistics:
         return SpineStatistics.of(
-            self._hosts, self._tree(), self.routes.list(), len(self.routes.stale())
+            self._hosts,
+            self._tree(),
+            self.routes.list(),
+            len(self.routes.stale()),
+            self.health.routes_by_state(),
+            len(self.routes.files),
+            self.audit.statistics(),
         )

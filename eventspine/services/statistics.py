@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from eventspine.actors.circuit import Circuit
 from eventspine.actors.host import StreamHost
+from eventspine.contracts.circuit import CIRCUIT_STATES
 from eventspine.contracts.route import ResourceRoute
 from eventspine.contracts.stores import StoreStatistics
 from eventspine.runtime.statistics import DirectoryStatistics
 from eventspine.runtime.tree import SupervisorTree
 from eventspine.runtime.writer import WriterStatistics
+from eventspine.services.audit_queue import AuditStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitStatistics:
+    """Of one backend: one of the states is 1, the others 0."""
+
+    closed: int
+    open: int
+    half_open: int
+    failures_in_a_row: int
+    opened: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +38,7 @@ class HostStatistics:
     store: StoreStatistics | None
     readers: int
     long_polls: int
+    circuit: CircuitStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +58,9 @@ class SpineStatistics:
     routes: int = 0
     routes_by_backend: dict[str, int] = field(default_factory=dict)
     routes_stale: int = 0
+    routes_by_circuit: dict[str, int] = field(default_factory=dict)
+    route_files_refused: int = 0
+    audit: AuditStatistics = AuditStatistics()  # noqa: RUF009 - frozen
 
     @classmethod
     def of(
@@ -51,16 +69,23 @@ class SpineStatistics:
         tree: SupervisorTree,
         routes: Iterable[ResourceRoute],
         stale: int = 0,
+        by_circuit: dict[str, int] | None = None,
+        files_refused: int = 0,
+        audit: AuditStatistics = AuditStatistics(),  # noqa: B008 - frozen
     ) -> SpineStatistics:
         by_backend: dict[str, int] = {}
         for route in routes:
-            by_backend[route.backend_type] = by_backend.get(route.backend_type, 0) + 1
+            backend = route.backend or route.backend_type
+            by_backend[backend] = by_backend.get(backend, 0) + 1
         return cls(
             tuple(_host(host) for host in sorted(hosts, key=lambda host: host.name)),
             tuple(_services(tree, tree.name)),
             sum(by_backend.values()),
             by_backend,
             stale,
+            by_circuit or {},
+            files_refused,
+            audit,
         )
 
 
@@ -73,7 +98,13 @@ def _host(host: StreamHost) -> HostStatistics:
         host.store.statistics() if host.store else None,
         len(host.readers),
         host.long_polls,
+        _circuit(host.health.circuit),
     )
+
+
+def _circuit(circuit: Circuit) -> CircuitStatistics:
+    closed, opened, half_open = (int(circuit.state == state) for state in CIRCUIT_STATES)
+    return CircuitStatistics(closed, opened, half_open, circuit.failures, circuit.opens)
 
 
 def _services(tree: SupervisorTree, path: str) -> Iterator[ServiceStatistics]:

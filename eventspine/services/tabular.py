@@ -24,6 +24,7 @@ from eventspine.contracts.journal import Decision
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.route import ResourceKind
 from eventspine.contracts.rows import Operation, Row, RowPage
+from eventspine.services.audit_mutations import mutation
 from eventspine.services.journals import Journals
 
 A = TypeVar("A")
@@ -126,6 +127,7 @@ class TabularStoreService:
             ),
         )
 
+    @mutation("tabular_store", "table.delete", "table_name", "key")
     async def delete(self, table_name: str, key: str, *, if_version: int | None = None) -> bool:
         """Delete a row. Answers whether there was one."""
         one = self.operation(key, None, if_version=if_version)
@@ -137,6 +139,7 @@ class TabularStoreService:
         now = self._journals.now()
         return await self._ask(table_name, decide)
 
+    @mutation("tabular_store", "table.write", "table_name", "operations")
     async def write(self, table_name: str, operations: Sequence[Operation]) -> list[Row | None]:
         """Several upserts and deletes of one table: all of them or none. See `operation`."""
         if len(operations) > self._limits.batch_events_max:

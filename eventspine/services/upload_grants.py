@@ -2,8 +2,9 @@
 
 A token is `{claims}.{signature}`, both base64url: claims are JSON, the signature is HMAC-SHA256 of
 their bytes under the root's secret. Bound are the method, the scope, the key, the content type, the
-largest size and the end, so that none of them can be exchanged. Compared in constant time; nothing
-of a token is believed, or even parsed, before its signature is right.
+largest size and the end, and for a part its upload and number, so that none of them can be
+exchanged. Compared in constant time; nothing of a token is believed, or even parsed, before its
+signature is right.
 Source: FN-07, after what presigned addresses of S3 do.
 """
 
@@ -40,6 +41,8 @@ class UploadGrant(msgspec.Struct, frozen=True):
     expires_at: int
     method: str = "PUT"
     user_id: str | None = None
+    upload_id: str = ""  # with it: for one part of this upload
+    part: int = 0
 
     def context(self, request_id: str | None) -> RequestContext:
         """The context of an upload: the scope it was granted in, for who granted it."""
@@ -80,13 +83,17 @@ def token_of(grant: UploadGrant, secret: bytes) -> str:
     return f"{_text(claims)}.{_text(_signature(claims, secret))}"
 
 
+def is_signed(token: str, secret: bytes) -> bool:
+    """Whether a token was made with this secret, and not changed since."""
+    claims_text, _, signature_text = token.partition(".")
+    return hmac.compare_digest(_bytes(signature_text), _signature(_bytes(claims_text), secret))
+
+
 def grant_of(token: str, secret: bytes, now_s: float) -> UploadGrant:
     """What a token allows. Raises UploadRefused: it is not ours, was changed, or is over."""
-    claims_text, _, signature_text = token.partition(".")
-    claims, signature = _bytes(claims_text), _bytes(signature_text)
-    if not hmac.compare_digest(signature, _signature(claims, secret)):
+    if not is_signed(token, secret):
         raise UploadRefused("the signature is wrong")
-    grant = _decode(claims)
+    grant = _decode(_bytes(token.partition(".")[0]))
     if grant.expires_at <= now_s:
         raise UploadRefused("the address has expired")
     return grant

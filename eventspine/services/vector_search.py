@@ -1,10 +1,10 @@
 """The nearest of some points, exactly: sqlite-vec looks at all of them, we measure the closest.
 
-Job: what a search does on its thread, over points that no longer change. Filter first: only what
-matches is looked at, so that a filter never costs a result. sqlite-vec's distances are of single
-precision; with what that can be wrong by they become bounds, and every point whose bound is below
-the last place in the answer is measured in double precision. The answer is exact, ties go by id,
-and another engine in its place would give the same.
+Job: what a search does on its thread, over points that no longer change. sqlite-vec's distances are
+of single precision; with what that can be wrong by they become bounds, and every point whose bound
+is below the last place in the answer is measured in double precision. The answer is exact, ties go
+by id, and another engine in its place would give the same. Which points are looked at, and when an
+approximate index chooses them, is vector_plan.py's.
 Refused: an index inside SQLite (vec0). It is four times faster, and is a second copy of every
 vector that has to be kept in step with the journal. See docs/decisions/0013-vectors.md.
 Source: KIND-08.
@@ -15,9 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from eventspine.actors.states.vectors import Points
 from eventspine.contracts.errors import ExtraMissing
-from eventspine.contracts.vector_filter import Filter
 from eventspine.contracts.vectors import Metric, Neighbour, VectorPoint, distance, unpacked
 
 if TYPE_CHECKING:
@@ -51,16 +49,15 @@ class _Candidate(NamedTuple):
     place: int
 
 
-def nearest(points: Points, query: bytes, k: int, matching: Filter | None) -> list[Neighbour]:
-    """The `k` nearest points that match, nearest first, then by id. Blocks: for a thread.
+def nearest(chosen: Sequence[VectorPoint], metric: Metric, query: bytes, k: int) -> list[Neighbour]:
+    """The `k` nearest of points in order of id: nearest first, then by id. Blocks: for a thread.
 
     Raises:
         ExtraMissing: the extra `vector` is not installed.
     """
     connection = open_engine()
     try:
-        chosen = points.by_id if matching is None else matching(points.by_id)
-        return _exact(_Look(connection, points.info.metric, query), chosen, k)
+        return _exact(_Look(connection, metric, query), chosen, k)
     finally:
         connection.close()
 

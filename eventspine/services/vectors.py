@@ -1,12 +1,13 @@
-"""VectorStoreService: collections of vectors, searched exactly. Source: KIND-08.
+"""VectorStoreService: collections of vectors, and searches in them. Source: KIND-08.
 
     vectors = spine.vectors(context)
     await vectors.create_collection("docs", 3, "cosine")
     await vectors.upsert("docs", "a", [1, 0, 0], {"lang": "en"})
     await vectors.search("docs", [1, 0.1, 0], k=5, filter={"lang": "en"})   # [Neighbour(…)]
 
-A search sees the collection as it is when it is asked, and looks at it on a thread. Answers tell
-what is on disk, and nothing that is not.
+A search sees the collection as it is when it is asked, and looks at it on a thread: exactly, or in
+a collection of more than `vector_exact_max` points by way of an index (vector_plan.py). Answers
+tell what is on disk, and nothing that is not.
 """
 
 from __future__ import annotations
@@ -26,16 +27,18 @@ from eventspine.contracts.journal import Decision
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.route import ResourceKind
 from eventspine.contracts.vector_filter import compiled
+from eventspine.contracts.vector_index import IndexStatus, SearchResults
 from eventspine.contracts.vectors import (
     CollectionInfo,
     Metric,
-    Neighbour,
     PointWrite,
     VectorPoint,
     packed,
 )
+from eventspine.services.audit_mutations import mutation
 from eventspine.services.journals import Journals
-from eventspine.services.vector_search import nearest
+from eventspine.services.vector_indexes import VectorIndexes
+from eventspine.services.vector_plan import Search, find
 
 A = TypeVar("A")
 RESULTS_DEFAULT = 10
@@ -44,13 +47,17 @@ RESULTS_DEFAULT = 10
 class VectorStoreService:
     """The collections of one scope. Made by `Spine.vectors(context)`."""
 
-    def __init__(self, context: RequestContext, journals: Journals, limits: Limits) -> None:
+    def __init__(
+        self, context: RequestContext, journals: Journals, indexes: VectorIndexes, limits: Limits
+    ) -> None:
         self._context = context
+        self._indexes = indexes
         self._journals = journals
         self._limits = limits
 
     # --- collections ---
 
+    @mutation("vector_store", "vector.create_collection", "name", "dimensions", "metric")
     async def create_collection(
         self, name: str, dimensions: int, metric: str = "cosine"
     ) -> CollectionInfo:
@@ -78,10 +85,30 @@ class VectorStoreService:
         """How many points it holds. Raises CollectionNotFound."""
         return (await self.collection(name)).count
 
+    @mutation("vector_store", "vector.delete_collection", "name")
     async def delete_collection(self, name: str) -> bool:
         """Delete a collection and every point in it. Answers whether there was one."""
         now = self._journals.now()
-        return await self._ask(name, lambda one: one.drop(now))
+        there = await self._ask(name, lambda one: one.drop(now))
+        await self._indexes.throw_away(await self._indexes.of(self._context, name))
+        return there
+
+    async def index(self, name: str) -> IndexStatus:
+        """How far its approximate index is. Raises CollectionNotFound."""
+        points = await self._ask(name, lambda one: Decision((), one.everything(name)))
+        side = await self._indexes.of(self._context, name)
+        return await anyio.to_thread.run_sync(side.status, points)
+
+    async def rebuild_index(self, name: str) -> None:
+        """Throw its approximate index away; a new one is built if it is due.
+
+        Raises:
+            CollectionNotFound.
+        """
+        count = await self.count(name)
+        side = await self._indexes.of(self._context, name)
+        await self._indexes.throw_away(side)
+        self._indexes.written(side, count)
 
     # --- points ---
 
@@ -121,17 +148,29 @@ class VectorStoreService:
         """One part of a batch: a point with metadata that is JSON text, an object."""
         return PointWrite(checked_id(id, "id"), packed(vector, where), json)
 
+    @mutation("vector_store", "vector.write", "name", "writes")
     async def write(self, name: str, writes: Sequence[PointWrite]) -> list[VectorPoint | None]:
         """Several upserts and deletes: all of them or none. See `upsertion`."""
         self._check("batch_events_max", len(writes), "points in one batch")
         now, most = self._journals.now(), self._limits.vector_collection_max
-        return await self._ask(name, lambda one: one.write(name, writes, most, now))
+        count = 0
+
+        def decide(one: Collection) -> Decision[list[VectorPoint | None]]:
+            nonlocal count
+            count = one.count
+            return one.write(name, writes, most, now)
+
+        written = await self._ask(name, decide)
+        if count >= self._limits.vector_exact_max:
+            self._indexes.written(await self._indexes.of(self._context, name), count + 1)
+        return written
 
     async def get(self, name: str, id: str) -> VectorPoint | None:
         """A point with its vector and metadata, or None. Raises CollectionNotFound."""
         checked_id(id, "id")
         return await self._ask(name, lambda one: Decision((), one.get(name, id)))
 
+    @mutation("vector_store", "vector.delete", "name", "id")
     async def delete(self, name: str, id: str) -> bool:
         """Delete a point. Answers whether there was one. Raises CollectionNotFound."""
 
@@ -151,12 +190,15 @@ class VectorStoreService:
         vector: Iterable[float],
         k: int | None = None,
         filter: Mapping[str, Any] | None = None,
-    ) -> list[Neighbour]:
-        """The `k` nearest points that match the filter: exactly those, ties in order of id.
+        *,
+        exact: bool = False,
+    ) -> SearchResults:
+        """The `k` nearest points that match the filter, ties in order of id; how it found them.
 
         Args:
             k: 10 when left out, or fewer where the operator's maximum is lower.
             filter: conditions on the metadata, all of which have to hold; see VECTORS.md.
+            exact: look at every point that matches, however many there are.
 
         Raises:
             CollectionNotFound, InvalidVector; InvalidRequest for the filter.
@@ -166,9 +208,16 @@ class VectorStoreService:
         if k < 1:
             raise InvalidRequest("k must be at least 1", parameter="k")
         self._check("vector_results_max", k, "results")
-        query, matching = packed(vector, "the query"), compiled(filter)
-        points = await self._ask(name, lambda one: Decision((), one.points(name, query)))
-        return await anyio.to_thread.run_sync(nearest, points, query, k, matching)
+        exact_max = None if exact else self._limits.vector_exact_max
+        search = Search(packed(vector, "the query"), k, compiled(filter), exact_max)
+        points = await self._ask(name, lambda one: Decision((), one.points(name, search.query)))
+        if exact or len(points) <= self._limits.vector_exact_max:
+            return await anyio.to_thread.run_sync(find, points, None, search)
+        side = await self._indexes.of(self._context, name)
+        index = self._indexes.look(side, points)
+        found = await anyio.to_thread.run_sync(find, points, index, search)
+        self._indexes.note(side, points)
+        return found
 
     # --- all of them ---
 

@@ -82,6 +82,11 @@ class Program:
         self.streams[key] = Expected(self.streams[key].epoch + 1)
         return self
 
+    def begin_at(self, key: str, epoch: int) -> Program:
+        """What a copy of a stream begins with that was deleted where it comes from."""
+        self.streams[key] = Expected(epoch - 1)
+        return self.delete(key)
+
     def _end(self, key: str, kind: CommitKind) -> None:
         stream = self.streams[key]
         next_sequence = len(stream.lines) + 1
@@ -138,6 +143,14 @@ class EventStreamStoreSuite:
                 steps.append(deepcopy(program))
                 program = _continued(program).append(KEYS[0], "later", own_ids=True)
             steps.append(deepcopy(program))
+        await self._run(steps)
+
+    async def test_a_stream_can_begin_in_a_later_epoch(self) -> None:
+        program = Program().begin_at(KEYS[0], 7).append(KEYS[0], "a", "b", own_ids=True)
+        steps = [deepcopy(program.begin_at(KEYS[1], 3))]
+        program = _continued(program).append(KEYS[0], "c").append(KEYS[1], "1").begin_at(KEYS[2], 2)
+        steps.append(deepcopy(program))
+        steps.append(deepcopy(_continued(program).delete(KEYS[0]).append(KEYS[2], "1")))
         await self._run(steps)
 
     async def test_a_closed_stream_can_be_deleted(self) -> None:
@@ -262,6 +275,10 @@ async def commit(store: EventStreamStore, program: Program) -> None:
 
 async def check(store: EventStreamStore, program: Program, *, ids: bool = True) -> None:
     """The store holds exactly what the program says."""
+    written = sorted(key for key, stream in program.streams.items() if stream.head != StreamHead())
+    for prefix in ("event_stream/", "event_stream/tenant/", "event_stream/tenant/dev/_/"):
+        assert await store.keys(prefix) == written, prefix
+    assert await store.keys("event_stream/tenant/de/") == []
     for key, stream in program.streams.items():
         assert await store.head(key) == stream.head, key
         count = len(stream.lines)

@@ -10,6 +10,7 @@ from eventspine.contracts.errors import RouteConflict
 from eventspine.contracts.registry import RegistryImage, RegistryStore
 from eventspine.contracts.route import ResourceKind, ResourceRoute
 from eventspine.contracts.route_change import RouteChange, RowChange, difference
+from eventspine.contracts.switch import Place, Switch, SwitchState, Verification
 
 
 def route(revision: int, tenant_id: str = "t", **config: object) -> ResourceRoute:
@@ -37,6 +38,22 @@ def change(revision: int, after: ResourceRoute, before: ResourceRoute | None = N
     )
 
 
+def switch(n: int, state: SwitchState = SwitchState.COPYING) -> Switch:
+    at = datetime(2026, 11, 22, 13, 5, n, tzinfo=UTC)
+    found = Verification(at=at, streams=n, events=n, sha256="0" * 64, difference="é: not alike")
+    return Switch(
+        id=f"switch {n}",
+        **route(n + 1, f"t{n}").key._asdict(),
+        source=Place(backend_type="memory"),
+        target=Place(backend="declared"),
+        state=state,
+        revision=n + 1,
+        started_at=at,
+        updated_at=at,
+        verification=found if n else None,
+    )
+
+
 class RegistryStoreSuite:
     """Subclass it; `open` answers a store on the same place each time."""
 
@@ -61,6 +78,16 @@ class RegistryStoreSuite:
         assert await self.open().load() == later
         await store.save(RegistryImage(3), replaces=2)
         assert await self.open().load() == RegistryImage(3)
+
+    async def test_switches_are_kept_beside_the_image(self) -> None:
+        store = self.open()
+        assert await store.load_switches() == ()
+        first, second = switch(0), switch(1, SwitchState.SWITCHED)
+        await store.save_switches([first])
+        await store.save(RegistryImage(1, (route(1),)), replaces=0)
+        await store.save_switches([second, first])
+        assert await self.open().load_switches() == (second, first)
+        assert (await self.open().load()).revision == 1
 
     async def test_a_save_over_another_revision_is_refused_and_changes_nothing(self) -> None:
         store = self.open()

@@ -24,7 +24,9 @@ from typing import Any, Generic, TypeVar, TypeVarTuple
 import anyio
 import trio
 
+from eventspine.contracts.express import Device
 from eventspine.contracts.threads import Threads
+from eventspine.testing.simulated_device import SimulatedDevice
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -114,6 +116,9 @@ class SimulatedThreads(Threads):
 
     async def __aexit__(self, *error: Any) -> bool | None:
         return await self._manager.__aexit__(*error)
+
+    def device(self, write_sealed: Callable[[int, bytes, int, int, bytes], int]) -> Device:
+        return SimulatedDevice(self, write_sealed)
 
     # --- running ---
 

@@ -16,7 +16,7 @@ from eventspine.bootstrap import open_spine
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.route import ResourceKind, RouteSpec
-from eventspine.contracts.settings import Settings
+from eventspine.contracts.settings import AuditSettings, Settings
 from eventspine.contracts.stores import EventIds, StreamCommit, StreamHead
 from eventspine.services.spine import Spine
 
@@ -81,6 +81,9 @@ class FaultyStore(MemoryEventStreamStore):
     def read_nowait(self, key: str, first: int, count: int, bytes_max: int) -> list[bytes]:
         return self._faults.memory.read_nowait(key, first, count, bytes_max)
 
+    async def keys(self, prefix: str) -> list[str]:
+        return await self._faults.memory.keys(prefix)
+
     async def ids(self, key: str) -> EventIds:
         if self._faults.ids_gate is not None:
             await self._faults.ids_gate.wait()
@@ -104,9 +107,13 @@ async def open_faulty(
 ) -> AsyncIterator[tuple[Spine, Faults]]:
     faults = Faults()
     monkeypatch.setattr("eventspine.bootstrap.backends.MemoryEventStreamStore", faults.store)
-    async with open_spine(root, settings=Settings(limits=Limits(**limits))) as spine:
+    audit = AuditSettings(lookups=False)  # commits are counted here
+    settings = Settings(limits=Limits(**limits), audit=audit)
+    async with open_spine(root, settings=settings) as spine:
         await spine.routes.create(memory_route())
         await spine.head("warm up", CONTEXT)
+        await spine.audit.queue.settled()
+        faults.batches.clear()  # the route is in the audit
         yield spine, faults
 
 

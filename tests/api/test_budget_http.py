@@ -8,6 +8,7 @@ import pytest
 from tests.api.serving import LAB
 
 HELD = "/v1/budget/reservations"
+SYSTEM = {"tenant_id": "t_system", "env": "dev", "mode": "lab", "backend_type": "memory"}
 
 
 def balance(client: httpx.Client, account: str, **more: str) -> dict[str, object]:
@@ -21,7 +22,9 @@ def test_the_life_of_a_reservation(client: httpx.Client) -> None:
     limit = {"account": "life", "window": "month", "amount": 100, "soft": 30}
     made = client.put("/v1/budget/limits", json=limit).json()
     assert made == {**limit, "unit": "usd", "thresholds": [50, 80, 100], "at": made["at"]}
-    assert client.get("/v1/budget/limits?account=life").json() == {"limits": [made]}
+    assert client.get("/v1/budget/limits?account=life").json() == {
+        "limits": [{**made, "source": "ledger"}]
+    }
     body = {"id": "life/1", "accounts": "life/web/ann", "amount": 40, "timeout_s": 60}
     held = client.post(HELD, json=body)
     assert held.status_code == 200
@@ -135,3 +138,24 @@ def test_policies_of_the_system_tenant(client: httpx.Client) -> None:
     assert client.put(address, json=1, headers=both).status_code == 412
     assert client.delete(address).status_code == 204
     assert client.delete(address).status_code == 404
+
+
+def test_a_policy_limits_and_is_named(client: httpx.Client) -> None:
+    address, route = "/v1/budget/policies/held", {"resource_kind": "tabular_store", **SYSTEM}
+    client.post("/v1/routes", json=route)
+    wrong = client.put(address, json={"account": "held", "window": "month", "most": 1})
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid_request")
+    policy = {"account": "held", "window": "month", "amount": 5}
+    assert client.put(address, json=policy).status_code == 200
+    refused = client.post("/v1/budget/records", json={"id": "h", "accounts": "held/a", "amount": 6})
+    assert refused.status_code == 402
+    said = refused.json()
+    assert (said["source"], said["policy_id"], said["limit"]) == ("policy", "held", 5)
+    found = balance(client, "held", window="month")
+    assert (found["limit"], found["available"]) == (5, 5)
+    (limit,) = client.get("/v1/budget/limits?account=held").json()["limits"]
+    assert found["limits"] == [limit]
+    assert (limit["source"], limit["policy_id"], limit["amount"]) == ("policy", "held", 5)
+    assert client.delete(address).status_code == 204
+    spent = client.post("/v1/budget/records", json={"id": "h", "accounts": "held/a", "amount": 6})
+    assert spent.status_code == 200

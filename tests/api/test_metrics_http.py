@@ -56,6 +56,25 @@ def test_windows(client: httpx.Client) -> None:
     assert len(client.get(f"{address}/aggregate", params=HOUR).json()["windows"]) == 240
 
 
+def test_groups_and_fewer_points_for_a_chart(client: httpx.Client) -> None:
+    address = "/v1/metrics/grouped"
+    points = [{"value": n, "ts": n, "tags": {"a,b": str(n % 2)}} for n in range(600)]
+    assert client.post(address, json=points).status_code == 201
+    params: dict[str, Any] = {"start": 0, "end": 600, "step": 300, "agg": "sum"}
+    params["group_by"] = "a%2Cb"
+    found = client.get(f"{address}/aggregate", params=params).json()
+    assert "windows" not in found
+    assert [(one["tags"], [w["value"] for w in one["windows"]]) for one in found["groups"]] == [
+        ({"a,b": "0"}, [22350, 67350]),
+        ({"a,b": "1"}, [22500, 67500]),
+    ]
+    wrong = client.get(f"{address}/aggregate", params={**params, "group_by": "a,,b"})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_id"), wrong.text
+    chart = client.get(address, params={"downsample": 10}).json()["points"]
+    assert [chart[0]["value"], chart[-1]["value"], len(chart)] == [0, 599, 10]
+    assert client.get(address, params={"downsample": 2}).json()["code"] == "invalid_request"
+
+
 def test_the_newest_values_as_prometheus_text(serve: Serve) -> None:
     with serve(metrics_exposed_max=3).client() as client:
         for name, value, tags in (

@@ -36,8 +36,11 @@ KEY = ("resource_kind", "tenant_id", "env", "project_id", "mode")
 def test_an_answer_says_how_the_route_is_served(client: httpx.Client) -> None:
     made = put(client, "one")
     serving = {"state": "serving", "serving_revision": made["revision"], "reason": None}
+    assert made["health"].pop("circuit")["state"] == "closed"
     assert made["health"] == serving
-    assert client.get(ADDRESS).json()["health"] == serving
+    health = client.get(ADDRESS).json()["health"]
+    assert health.pop("circuit")["backend"] == "memory:one"
+    assert health == serving
 
 
 def test_a_wild_row_is_resolved_and_explained(client: httpx.Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -330,3 +331,39 @@ def test_tenants_do_not_meet(served: Served, client: httpx.Client) -> None:
 def test_the_request_id_goes_through(client: httpx.Client) -> None:
     answer = client.get("/v1/streams/ids/events", headers={"x-request-id": "mine"})
     assert answer.headers["x-request-id"] == "mine"
+
+
+# --- query ---
+
+
+def test_a_query_answers_what_matches_and_says_how_far_it_came(client: httpx.Client) -> None:
+    for n in range(6):
+        event = {
+            "event_type": "chat.message" if n % 2 else "canvas.commit",
+            "payload": {"n": n},
+            "ts": f"2026-11-24T10:0{n}:00Z",
+            "metadata": {"run_id": "a,b=c" if n < 4 else "r2"},
+        }
+        client.post("/v1/streams/asked/events", json=event)
+
+    def asked(query: str) -> dict[str, Any]:
+        body: dict[str, Any] = client.get(f"/v1/streams/asked/query?{query}").json()
+        return body
+
+    def numbers(body: dict[str, Any]) -> list[int]:
+        return [event["payload"]["n"] for event in body["events"]]
+
+    whole = asked("")
+    assert (numbers(whole), whole["read"], whole["complete"]) == ([0, 1, 2, 3, 4, 5], 6, True)
+    assert numbers(asked("type=chat.message")) == [1, 3, 5]
+    assert numbers(asked("type=chat.*,nothing")) == [1, 3, 5]
+    assert numbers(asked("since=2026-11-24T10:02:00Z&until=2026-11-24T10:04:00Z")) == [2, 3]
+    assert numbers(asked("metadata=run_id=a%252Cb%253Dc&type=canvas.commit")) == [0, 2]
+    part = asked("type=chat.message&limit=1")
+    assert (numbers(part), part["next"], part["complete"]) == ([1], at(2), False)
+    assert numbers(asked(f"type=chat.message&after={part['next']}")) == [3, 5]
+    assert numbers(client.get("/v1/streams/nobody/query").json()) == []
+    assert code(client.get("/v1/streams/asked/query?since=yesterday")) == (400, "invalid_request")
+    assert code(client.get("/v1/streams/asked/query?metadata=run_id")) == (400, "invalid_request")
+    assert code(client.get("/v1/streams/asked/query?typ=a")) == (400, "invalid_request")
+    assert code(client.get("/v1/streams/asked/query?after=nobody")) == (410, "cursor_gone")

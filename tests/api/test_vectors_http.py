@@ -92,3 +92,16 @@ def test_what_is_wrong_is_said(client: httpx.Client) -> None:
     away = client.get(at, headers={"x-tenant-id": "t_away"})
     assert (away.status_code, away.json()["code"]) == (404, "no_route_configured")
     assert client.get(at).json()["count"] == 0
+
+
+def test_an_index_that_is_not_needed_is_none(client: httpx.Client) -> None:
+    at = "/v1/vectors/unneeded"
+    client.put(at, json={"dimensions": 2})
+    client.put(f"{at}/points/a", json={"vector": [1, 0]})
+    answer = client.post(f"{at}/search", json={"vector": [1, 0], "exact": True}).json()
+    assert (answer["engine"], answer["exact"], len(answer["results"])) == ("sqlite-vec", True, 1)
+    status = client.get(f"{at}/index").json()
+    assert (status["state"], status["behind"], status["engine"]) == ("none", 1, "usearch")
+    assert client.delete(f"{at}/index").status_code == 204
+    assert client.get("/v1/vectors/nothing/index").json()["code"] == "collection_not_found"
+    assert client.delete("/v1/vectors/nothing/index").status_code == 404

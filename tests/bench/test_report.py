@@ -75,7 +75,8 @@ def test_a_target_without_its_figure_is_called_not_measured() -> None:
     result = result_of("full_read", us=[2.0], **{XRANGE: [1.0]})
     text = page.markdown({result.key: result}, MACHINE, 1)
     assert "| a full read as a multiple of Redis XRANGE | 2.00 | 1 | reached |" in text
-    assert text.count("not measured |") == len(targets.TARGETS) - 1
+    others = [one for one in targets.TARGETS if not page.is_of_kinds(one.key)]
+    assert text.count("not measured |") == len(others) - 1
 
 
 def test_who_is_missing_or_fails_has_a_row_and_the_others_go_on(tmp_path: Path) -> None:
@@ -104,6 +105,21 @@ def test_what_people_wrote_outlives_new_figures(tmp_path: Path) -> None:
     path.write_text(f"# Ours\nbefore\n{page.BEGIN}\nold\n{page.END}\nafter\n")
     page.replace_figures(path, "new")
     assert path.read_text() == f"# Ours\nbefore\n{page.BEGIN}\nnew\n{page.END}\nafter\n"
+
+
+def test_the_kinds_have_a_part_of_their_own(tmp_path: Path) -> None:
+    path, images = tmp_path / "page.md", tmp_path / page.IMAGES
+    general, kinds = (result_of(key, us=[2.0], them=[1.0]) for key in ("full_read", "kinds/t/9"))
+    page.write(path, {"full_read": general, "kinds/t/9": kinds}, MACHINE, 1)
+    first = path.read_text()
+    assert first.index("Title of full_read") < first.index(page.BEGIN_KINDS)
+    assert first.index(page.BEGIN_KINDS) < first.index("Title of kinds/t/9")
+    assert sorted(one.name for one in images.iterdir()) == ["full_read.svg", "kinds-t-9.svg"]
+    page.write(path, {"kinds/t/10": result_of("kinds/t/10", us=[2.0])}, MACHINE, 1)
+    second = path.read_text()
+    assert second.partition(page.BEGIN_KINDS)[0] == first.partition(page.BEGIN_KINDS)[0]
+    assert "kinds/t/9" not in second
+    assert sorted(one.name for one in images.iterdir()) == ["full_read.svg", "kinds-t-10.svg"]
 
 
 def test_a_page_that_lost_its_marks_is_left_alone(tmp_path: Path) -> None:

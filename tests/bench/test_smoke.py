@@ -20,6 +20,8 @@ GROUPS = (
     ("embedded_append", "http_append"),
     ("hot_tenant", "sse_fanout", "stalled_readers", "list_after", "full_read"),
     ("cells", "many_streams", "flat"),
+    ("tables", "ledger", "metrics"),
+    ("vectors", "objects", "memory", "route"),
 )
 
 

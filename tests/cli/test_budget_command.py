@@ -48,6 +48,10 @@ def test_a_budget_from_the_command_line(budget: Budget) -> None:
     budget("adjust", "5", "--reason", "billed twice", "--", "-20", "acme")
     (found,) = budget("balance", "acme", "month")
     assert (found["posted"], found["pending"], found["available"]) == (75, 0, 25)
+    for words in (("limits",), ("limits", "acme")):
+        (held_by,) = budget(*words)
+        assert (held_by["amount"], held_by["source"]) == (100, "ledger")
+    assert budget("limits", "models") == []
     entries = budget("entries", "acme")
     assert sum(entry["posted"] for entry in entries) == 75
     assert len(budget("entries", "--limit", "2")) == 2

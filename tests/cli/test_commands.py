@@ -75,6 +75,20 @@ def test_appended_events_are_listed(shell: Shell) -> None:
     assert numbers(shell("tail", "s", "-n", "0")) == []
 
 
+def test_a_filter_lists_what_matches_page_after_page(shell: Shell) -> None:
+    shell("append", "s", stdin=lines(250) + lines(1, 250).replace('"n"', '"late"', 1))
+    assert numbers(shell("list", "s", "--type", "late")) == [250]
+    assert numbers(shell("list", "s", "--type", "n", "--limit", "3")) == [0, 1, 2]
+    assert numbers(shell("list", "s", "--type", "n", "--all")) == list(range(250))
+    found = orjson.loads(shell("list", "s", "--type", "n", "--limit", "2", "--json").stdout)
+    assert [event["payload"]["n"] for event in found["events"]] == [0, 1]
+    assert found["read"] == 2
+    assert numbers(shell("list", "s", "--since", "2999-01-01T00:00:00Z")) == []
+    assert numbers(shell("list", "s", "--metadata", "app_id=nobody")) == []
+    for options in (("--before", "x", "--type", "n"), ("--metadata", "app_id")):
+        assert shell("list", "s", *options).exit_code == 2
+
+
 def test_a_file_without_a_last_newline_is_read_whole(shell: Shell, tmp_path: Path) -> None:
     file = tmp_path / "e.ndjson"
     file.write_text("\n" + lines(3).rstrip("\n"))
@@ -151,7 +165,7 @@ def test_doctor_finds_a_clean_root_clean_and_damage_damaging(shell: Shell) -> No
     assert shell("doctor").exit_code == 0
     findings = list(map(orjson.loads, shell("doctor", "--json").stdout.splitlines()))
     assert {finding["verdict"] for finding in findings} == {"ok"}
-    (events,) = shell.root.rglob("events.jsonl")
+    (events,) = shell.root.rglob("s/events.jsonl")
     events.write_bytes(events.read_bytes().replace(b'{"n":7}', b'{"n":8}'))
     damaged = shell("doctor")
     assert damaged.exit_code == 2

@@ -61,6 +61,31 @@ def test_points_in_windows_and_pictures_out(shell: Shell, tmp_path: Path) -> Non
     assert png.stat().st_size > 5_000
 
 
+def test_groups_and_fewer_points(shell: Shell, tmp_path: Path) -> None:
+    for n in range(8):
+        at = f"2026-01-01T00:0{n // 2}:00Z"
+        done = shell("ingest", "m", "--tag", f"host={n % 2}", "--ts", at, "--", str(n))
+        assert done.exit_code == 0, done.stderr
+    grouped = shell("aggregate", "m", "--agg", "sum", "--group-by", "host", *RANGE)
+    lines = [orjson.loads(line) for line in grouped.stdout.splitlines()]
+    assert [(line["tags"]["host"], line["value"]) for line in lines] == [
+        *[("0", n) for n in (0, 2, 4, 6)],
+        *[("1", n) for n in (1, 3, 5, 7)],
+    ]
+    drawn = shell("plot", "m", "--group-by", "host", *RANGE).stdout
+    assert drawn.index("host=0") < drawn.index("host=1")
+    assert len(drawn.splitlines()) == 2 * HEIGHT + 4
+    png = tmp_path / "m.png"
+    assert shell("plot", "m", "--group-by", "host", *RANGE, "--png", str(png)).exit_code == 0
+    assert png.stat().st_size > 5_000
+    assert values(shell("query", "m", "--downsample", "3", *RANGE[:4])) == [0, 1, 7]
+    points = tmp_path / "points.png"
+    plotted = shell("plot", "m", *RANGE[:4], "--downsample", "5", "--png", str(points))
+    assert "5 points in" in plotted.stderr
+    assert points.stat().st_size > 5_000
+    assert shell("plot", "m", "--downsample", "5").exit_code == 2
+
+
 def test_what_is_wrong_is_said(shell: Shell) -> None:
     for words in (
         ("ingest", "m", "x"),

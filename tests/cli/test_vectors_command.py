@@ -29,7 +29,12 @@ def test_vectors_are_written_and_found(tmp_path: Path) -> None:
     assert [orjson.loads(line)["id"] for line in filtered.stdout.splitlines()] == ["8", "9"]
     plain = shell("vectors", "search", "docs", "[7,0]", "-k", "1")
     assert orjson.loads(plain.stdout)["distance"] == 0
+    exact = shell("vectors", "search", "docs", "[7,0]", "-k", "1", "--exact")
+    assert (exact.stdout, exact.stderr) == (plain.stdout, "")
+    status = orjson.loads(shell("vectors", "index", "docs", "--rebuild").stdout)
+    assert (status["state"], status["behind"]) == ("none", 1002)
     for wrong in (
+        shell("vectors", "index", "none"),
         shell("vectors", "search", "docs", "7,0"),
         shell("vectors", "search", "none", "[7,0]"),
         shell("vectors", "upsert", "docs", stdin="{"),

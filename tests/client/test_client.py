@@ -58,6 +58,21 @@ async def taken(
     return found
 
 
+async def test_a_query_states_what_it_was_given(server: ServerProcess, stream: str) -> None:
+    async with client_of(server) as client:
+        made = [
+            {"event_type": kind, "payload": {}, "metadata": {"run_id": "a,b=c%"}}
+            for kind in ("chat.a", "odd,type*", "chat.b", "other")
+        ]
+        await client.append(stream, made)
+        found = await client.query(stream, ["chat.*", "odd,type*"], metadata={"run_id": "a,b=c%"})
+        assert [event.sequence for event in found.events] == [1, 2, 3]
+        assert (found.read, found.is_complete) == (4, True)
+        part = await client.query(stream, ["chat.*"], since=found.events[0].ts, limit=1)
+        rest = await client.query(stream, ["chat.*"], after=part.next)
+        assert [event.sequence for event in (*part.events, *rest.events)] == [1, 3]
+
+
 async def test_append_list_and_head_agree(server: ServerProcess, stream: str) -> None:
     async with client_of(server) as client:
         one = await client.append(stream, NewEvent(event_type="a", payload=AWKWARD))

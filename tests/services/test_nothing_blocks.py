@@ -9,7 +9,8 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 import eventspine
-from eventspine import RequestContext
+from eventspine import RequestContext, Settings
+from eventspine.contracts.limits import Limits
 
 CONTEXT = RequestContext(tenant_id="t_demo", env="dev", mode="lab")
 
@@ -42,3 +43,17 @@ async def test_the_life_of_a_stream_never_blocks_the_loop(tmp_path: Path) -> Non
     async with eventspine.open(tmp_path) as spine:
         with blockbuster_ctx("eventspine"):
             assert (await spine.head("s", CONTEXT)).cursor.epoch == 2
+
+
+@pytest.mark.anyio
+async def test_the_life_of_a_dataset_never_blocks_the_loop(tmp_path: Path) -> None:
+    await anyio.to_thread.run_sync(anyio.run, eventspine.init, tmp_path)
+    limits = Limits(analytics_segment_events=100)
+    async with eventspine.open(tmp_path, settings=Settings(limits=limits)) as spine:
+        with blockbuster_ctx("eventspine"):
+            analytics = spine.analytics(CONTEXT)
+            events = [{"event": "e", "event_id": f"id {n}", "user_id": "u"} for n in range(1700)]
+            await analytics.ingest(events)
+            await analytics.ingest(events[1600:])
+            assert (await analytics.query({})).rows == [[1700]]
+            assert (await analytics.funnel({"steps": [{"event": "e"}]})).rows[0][2] == 1

@@ -34,6 +34,7 @@ EARLY = (
 )
 UNSEALED = "code = self._disk.write_durably(self._fd, whole, self._at)"
 SYNC = "self.disk.sync_data(fd)"
+SOON = "return commit.appended()"
 
 FIRST_NINE = [
     bug(
@@ -270,6 +271,22 @@ OF_THIS_DESIGN = [
         "tail_with_a_gap",
         "a reader is served from a tail that starts behind it",
         (Audience, "slice_after", "sequence + 1 < self._first or ", ""),
+    ),
+    bug(
+        "one_alone_too_soon",
+        "one event alone is answered when it is decided; the batches beside it wait",
+        (Appending, "append", "await commit.ticket\n        return commit.appended()", SOON),
+    ),
+    bug(
+        "express_out_of_turn",
+        "a batch goes past the thread while the thread has one of its own",
+        (Writer, "_flies", "or self._queued", ""),
+        (Writer, "early", "and not self._queued", ""),
+    ),
+    bug(
+        "compiled_too_soon",
+        "the compiled way answers when it has decided, and does not wait for the disk",
+        (Appending, "append", "await commit.ticket\n                answer:", "answer:"),
     ),
 ]
 

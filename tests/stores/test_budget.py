@@ -70,6 +70,7 @@ async def test_reserve_commit_release_record_adjust(opener: Opener) -> None:
         with pytest.raises(BudgetExceeded) as refused:
             await budget.record("4", "acme/shop", 6)
         fields = {"limit": 100, "window": "month", "account": "acme", "unit": "usd", "available": 5}
+        fields["source"] = "ledger"
         assert refused.value.fields == fields
         await budget.adjust("5", ANN, -20, "billed twice")
         await budget.record("4", "acme/shop", 6)
@@ -78,7 +79,7 @@ async def test_reserve_commit_release_record_adjust(opener: Opener) -> None:
         assert (await budget.balance("acme", unit="tokens")).posted == 0
         kinds = [entry.kind for entry in await all_entries(budget, ANN)]
         assert kinds == ["reserve", "commit", "reserve", "release", "adjust"]
-        assert [limit.account for limit in await budget.limits()] == ["acme"]
+        assert [held.limit.account for held in await budget.limits()] == ["acme"]
         await budget.set_limit("acme", "month", None)
         assert await budget.limits("acme") == []
         await budget.record("6", "acme", 1_000_000)

@@ -44,7 +44,7 @@ def ask(
 ) -> dict[str, Any]:
     tags, fill = more.get("tags", {}), more.get("fill", "none")
     question = Question(start, end, step, Aggregate.of(aggregate), tags, tier, fill)
-    found = state.windows(more.get("name", "a"), question, MAX, MAX)
+    found = state.windows(more.get("name", "a"), question, MAX, MAX).windows()
     return {window.start: window.value for window in found.windows}
 
 
@@ -76,11 +76,14 @@ class MetricsAndList(RuleBasedStateMachine):
             self.points.append(record)
             self.stored.append(take(self.state, record, len(self.points)))
 
-    @rule()
-    def replayed(self) -> None:
+    @rule(size=st.integers(1, 40))
+    def replayed(self, size: int) -> None:
+        """In slices, as a journal is read."""
         self.state = Metrics()
-        for sequence, line in enumerate(self.stored, 1):
-            self.state.apply(msgspec.json.decode(line, type=Metrics.record), sequence)
+        for at in range(0, len(self.stored), size):
+            lines = self.stored[at : at + size]
+            records = [msgspec.json.decode(line, type=Metrics.record) for line in lines]
+            self.state.apply_all(records, at + 1)
 
     def model(self, name: str, tags: dict[str, str]) -> list[tuple[int, int, Any]]:
         """Time, number and value of the points that match, in the order of time."""
@@ -95,7 +98,7 @@ class MetricsAndList(RuleBasedStateMachine):
         for name in ("a", "b/é", "none"):
             for tags in ({}, {"x": "1"}):
                 expected = self.model(name, tags)
-                found = self.state.points(name, tags, 0, 1 << 60, MAX)
+                found = self.state.points(name, tags, 0, 1 << 60).newest(MAX)
                 assert [(unix_ms(p.ts, ""), p.value) for p in found] == [
                     (ms, value) for ms, _, value in expected
                 ]
@@ -202,18 +205,18 @@ def test_a_tier_lets_its_oldest_go_and_coarser_ones_still_have_it(
     take(state, MetricRecord("a", 1, iso(T0)), 61)  # late, and too late for minutes
     end = T0 + 60 * MINUTE
     question = Question(T0, end, MINUTE, Aggregate("sum"), {}, None, "none")
-    found = state.windows("a", question, MAX, MAX)
+    found = state.windows("a", question, MAX, MAX).windows()
     assert (len(found.windows), found.tier, found.complete) == (10, "1m", False)
     assert sum(window.value or 0 for window in found.windows) == 10
     for minute, complete in ((49, False), (50, True)):
         later = question._replace(start_ms=T0 + minute * MINUTE)
-        assert state.windows("a", later, MAX, MAX).complete == complete
-    hours = state.windows("a", question._replace(step_ms=HOUR), MAX, MAX)
+        assert state.windows("a", later, MAX, MAX).windows().complete == complete
+    hours = state.windows("a", question._replace(step_ms=HOUR), MAX, MAX).windows()
     assert (hours.tier, hours.complete) == ("1h", True)
     assert sum(window.value or 0 for window in hours.windows) == 61
-    chosen = state.windows("a", question._replace(step_ms=None), MAX, MAX)
+    chosen = state.windows("a", question._replace(step_ms=None), MAX, MAX).windows()
     assert chosen.complete, "without a step, one whose tier has the whole range"
-    raw = state.windows("a", question._replace(tier="raw"), MAX, MAX)
+    raw = state.windows("a", question._replace(tier="raw"), MAX, MAX).windows()
     assert sum(window.value or 0 for window in raw.windows) == 61
 
 
@@ -227,13 +230,13 @@ def test_points_are_bounded_and_a_busy_series_leaves_the_others_theirs(
         take(state, MetricRecord("quiet", n, iso(T0 + n)), n + 1)
     for n in range(500):
         take(state, MetricRecord("a", n, iso(T0 + n)), n + 6)
-    kept = state.points("a", {}, 0, 1 << 60, MAX)
+    kept = state.points("a", {}, 0, 1 << 60).newest(MAX)
     assert 47 <= len(kept) <= 53
     assert [point.value for point in kept] == list(range(500))[-len(kept) :]
-    assert [p.value for p in state.points("quiet", {}, 0, 1 << 60, MAX)] == [2, 3, 4]
+    assert [p.value for p in state.points("quiet", {}, 0, 1 << 60).newest(MAX)] == [2, 3, 4]
     raw = state.windows(
         "a", Question(T0, T0 + 500, 1000, Aggregate("count"), {}, "raw", "none"), MAX, MAX
-    )
+    ).windows()
     assert not raw.complete
     assert ask(state, "count", step=DAY, start=T0) == {iso(T0 // DAY * DAY): 500}
 
@@ -286,13 +289,72 @@ def test_a_question_that_cannot_be_answered_is_refused() -> None:
     assert Aggregate.of("p99.9").rank == pytest.approx(0.999)
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30)), max_size=40),
+    *(st.integers(0, 30), st.integers(0, 31), st.integers(1, 50)),
+)
+def test_the_newest_points_of_several_series(
+    points: list[tuple[str, int]], start: int, length: int, limit: int
+) -> None:
+    state = Metrics()
+    for n, (tag, ms) in enumerate(points):
+        take(state, MetricRecord("a", n, iso(T0 + ms), {"x": tag}), n + 1)
+    end = start + length
+    expected = sorted((ms, n) for n, (_, ms) in enumerate(points) if start <= ms < end)
+    found = state.points("a", {}, T0 + start, T0 + end).newest(limit)
+    assert [point.value for point in found] == [n for _, n in expected[-limit:]]
+
+
+def test_a_view_is_of_one_moment() -> None:
+    """What comes while it is worked out on a thread is not in it, in no tier."""
+    state = Metrics()
+    for n in range(200):
+        take(state, MetricRecord("a", n, iso(T0 + n)), n + 1)
+    question = Question(T0, T0 + DAY, DAY, Aggregate.of("p50"), {}, None, "none")
+    views = [
+        state.windows("a", question._replace(step_ms=max(SPANS[tier], MINUTE), tier=tier), MAX, MAX)
+        for tier in TIERS
+    ]
+    raw, before = state.points("a", {}, 0, 1 << 60), [view.windows().windows for view in views]
+    state.apply_all([MetricRecord("a", -n, iso(T0 + n)) for n in range(1000)], 201)
+    take(state, MetricRecord("a", -1, iso(T0)), 1201)
+    assert [view.windows().windows for view in views] == before
+    assert len(raw.newest(MAX)) == 200
+    again = state.windows("a", question, MAX, MAX).windows().windows
+    assert [window.count for window in again] == [1201]
+
+
+def test_groups_are_what_asking_for_each_answers() -> None:
+    state = Metrics()
+    for n in range(60):
+        tags = {"x": str(n % 3)} | ({"y": "1"} if n % 2 else {})
+        take(state, MetricRecord("a", n, iso(T0 + n * MINUTE), tags), n + 1)
+    for aggregate in ("sum", "p50", "rate", "count"):
+        question = Question(
+            T0, T0 + 2 * HOUR, HOUR, Aggregate.of(aggregate), {}, None, "none", ("x", "y")
+        )
+        grouped = state.windows("a", question, MAX, MAX).grouped()
+        assert [tuple(one.tags.values()) for one in grouped.groups] == [
+            (x, y) for x in "012" for y in ("", "1")
+        ]
+        for one in grouped.groups:
+            if one.tags["y"]:
+                alone = question._replace(tags=one.tags, group_by=())
+                assert one.windows == state.windows("a", alone, MAX, MAX).windows().windows
+    assert sum(w.value or 0 for g in grouped.groups for w in g.windows) == 60
+    with pytest.raises(TooLarge):
+        state.windows("a", question, 11, MAX).grouped()
+    nothing = state.windows("none", question, MAX, MAX).grouped()
+    assert nothing.groups == []
+
+
 def test_points_that_come_late_are_where_their_time_is() -> None:
     state = Metrics()
     for sequence, (second, value) in enumerate([(90, 9), (30, 5), (70, 7), (10, 2), (95, 10)], 1):
         take(state, MetricRecord("a", value, iso(T0 + second * 1000)), sequence)
-    ranged = state.points("a", {}, T0 + 60_000, T0 + 92_000, MAX)
+    ranged = state.points("a", {}, T0 + 60_000, T0 + 92_000).newest(MAX)
     assert [point.value for point in ranged] == [7, 9]
-    assert [point.value for point in state.points("a", {}, 0, 1 << 60, 2)] == [9, 10]
+    assert [point.value for point in state.points("a", {}, 0, 1 << 60).newest(2)] == [9, 10]
     for tier in ("raw", "1m"):
         sums = ask(state, "sum", step=MINUTE, tier=tier, start=T0 + 60_000)
         assert list(sums.values()) == [26]

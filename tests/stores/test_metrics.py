@@ -232,3 +232,29 @@ async def test_without_a_route_the_kpi_repository_says_so(opener: Opener) -> Non
         assert str(refused.value) == "No route configured for metrics_store"
         with pytest.raises(RuntimeError, match="No route configured for metrics_store"):
             await spine.metrics_store(other).ingest("m", 1)
+
+
+async def test_groups_and_charts(opener: Opener) -> None:
+    async with opener(metrics_windows_max=60, metrics_raw_points_max=50) as spine:
+        metrics = spine.metrics_store(CONTEXT)
+        await metrics.ingest_many(
+            NewPoint("m", 1000 if n == 1234 else n % 10, {"region": "eu" if n % 2 else "us"}, ts=n)
+            for n in range(3000)
+        )
+        found = await metrics.aggregate_by("m", "count", ["region"], start=0, end=3000, step_s=300)
+        assert [(one.tags, {w.value for w in one.windows}) for one in found.groups] == [
+            ({"region": "eu"}, {150}),
+            ({"region": "us"}, {150}),
+        ]
+        wide = await metrics.aggregate_by("m", "sum", ["none"], start=0, end=3000, step_s=3600)
+        assert [(one.tags, len(one.windows)) for one in wide.groups] == [({"none": ""}, 1)]
+        with pytest.raises(TooLarge):
+            await metrics.aggregate_by("m", "sum", ["region"], start=0, end=3000, step_s=60)
+        for names in ([], [""]):
+            with pytest.raises((InvalidRequest, InvalidId)):
+                await metrics.aggregate_by("m", "sum", names, start=0, end=3000, step_s=60)
+        chart = await metrics.query("m", start=0, end=3000, downsample=40)
+        assert (len(chart), chart[0].value, max(point.value for point in chart)) == (40, 0, 1000)
+        assert len(await metrics.query("m", downsample=9999)) == 50, "lowered to the operator's"
+        with pytest.raises(InvalidRequest):
+            await metrics.query("m", downsample=2)

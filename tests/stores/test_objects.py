@@ -22,7 +22,7 @@ from eventspine.contracts.errors import (
     UploadRefused,
 )
 from eventspine.contracts.objects import Condition
-from eventspine.services.objects import PIECE_BYTES, RawStorageService
+from eventspine.services.object_bytes import PIECE_BYTES
 from eventspine.services.upload_grants import grant_of, token_of
 from tests.stores.conftest import CONTEXT, Opener
 
@@ -294,11 +294,3 @@ async def test_a_signed_address_is_for_what_was_signed(
     if backend == "filesystem":
         async with opener() as spine:
             assert (await spine.upload_grant(made.token)).key == "k", "it holds over a restart"
-
-
-async def test_the_old_name_of_the_service_warns(opener: Opener) -> None:
-    async with opener() as spine:
-        with pytest.warns(DeprecationWarning, match="ObjectStoreService"):
-            RawStorageService(
-                CONTEXT, spine._journals, spine._shelves, spine.settings.limits, spine.signing_key
-            )

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from eventspine.actors.states.table import Table, TableRecord
 from eventspine.contracts.errors import PreconditionFailed
 from eventspine.contracts.rows import Operation, Row
+from tests.stores.pieces import Pieces
 
 KEYS = st.text("abé/", min_size=1, max_size=3)
 JSON = st.sampled_from([b"1", b'{"a":[1,2]}', b'"x"', b"null"])
@@ -31,6 +32,7 @@ class TableAndDictionary(RuleBasedStateMachine):
         self.second = 0
         self.sequence = 0
         self.stored: list[bytes] = []
+        self.pieces: Pieces | None = None
 
     def live(self) -> dict[str, tuple[bytes, int, int | None]]:
         return {
@@ -44,6 +46,8 @@ class TableAndDictionary(RuleBasedStateMachine):
             self.stored.append(line)
             self.sequence += 1
             self.table.apply(msgspec.json.decode(line, type=Table.record), self.sequence)
+        if self.pieces is not None:
+            self.pieces.since += decision.records
         return decision.answer
 
     @rule(key=KEYS, json=JSON, ttl=st.none() | st.integers(1, 5))
@@ -86,6 +90,17 @@ class TableAndDictionary(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.second += seconds
 
+    @rule(count=st.integers(0, 3))
+    def copied(self, count: int) -> None:
+        self.pieces = self.pieces or Pieces(self.table)
+        self.pieces.copy(self.table, count)
+
+    @rule()
+    def written_anew_in_pieces(self) -> None:
+        if self.pieces is not None:
+            self.stored, self.pieces = self.pieces.lines(self.table), None
+            self.replayed()
+
     @rule()
     def written_anew(self) -> None:
         records = list(self.table.snapshot())
@@ -95,10 +110,13 @@ class TableAndDictionary(RuleBasedStateMachine):
 
     @rule()
     def replayed(self) -> None:
+        """In slices, as a journal is read."""
         self.table, self.sequence = Table(), 0
-        for line in self.stored:
-            self.sequence += 1
-            self.table.apply(msgspec.json.decode(line, type=Table.record), self.sequence)
+        while self.sequence < len(self.stored):
+            lines = self.stored[self.sequence : self.sequence + 3]
+            records = [msgspec.json.decode(line, type=Table.record) for line in lines]
+            self.table.apply_all(records, self.sequence + 1)
+            self.sequence += len(lines)
 
     @invariant()
     def they_agree(self) -> None:

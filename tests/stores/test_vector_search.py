@@ -12,23 +12,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventspine.actors.states.vectors import Points
+from eventspine.actors.states.vector_points import Points
 from eventspine.contracts.errors import ExtraMissing, InvalidRequest
-from eventspine.contracts.vector_filter import compiled
+from eventspine.contracts.vector_filter import Filter, compiled
 from eventspine.contracts.vectors import (
     COMPONENT_MAX,
     LENGTH_MIN,
     CollectionInfo,
     Metric,
+    Neighbour,
     VectorPoint,
     packed,
     unpacked,
 )
 from eventspine.services import vector_search
-from eventspine.services.vector_search import nearest
+from eventspine.services.vector_plan import Search, find
 
 SEED = 20261124
 METRICS = pytest.mark.parametrize("metric", list(Metric))
+
+
+def nearest(points: Points, query: bytes, k: int, matching: Filter | None) -> list[Neighbour]:
+    found = find(points, None, Search(query, k, matching, 1))
+    assert (found.engine, found.exact) == ("sqlite-vec", True)
+    return found
 
 
 def point(id: str, values: Any, json: bytes = b"{}") -> VectorPoint:

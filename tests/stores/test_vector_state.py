@@ -21,6 +21,7 @@ from eventspine.contracts.errors import (
 )
 from eventspine.contracts.journal import Decision
 from eventspine.contracts.vectors import Metric, PointWrite, packed
+from tests.stores.pieces import Pieces
 
 IDS = st.text("abé/", min_size=1, max_size=2)
 VECTORS = st.tuples(st.floats(-9, 9, width=32), st.floats(1, 9, width=32))
@@ -37,11 +38,14 @@ class CollectionAndDictionary(RuleBasedStateMachine):
         self.model: dict[str, tuple[tuple[float, ...], bytes, int]] = {}
         self.version = 0
         self.stored: list[bytes] = []
+        self.pieces: Pieces | None = None
 
     def done(self, decision: Decision[Any]) -> Any:
         for record in decision.records:
             self.stored.append(msgspec.json.encode(record))
             self.taken(self.stored[-1], len(self.stored))
+        if self.pieces is not None:
+            self.pieces.since += decision.records
         return decision.answer
 
     def taken(self, line: bytes, sequence: int) -> None:
@@ -105,6 +109,17 @@ class CollectionAndDictionary(RuleBasedStateMachine):
                 self.delete(id)
             assert [(point.id, point.version) for point in seen.by_id] == before
 
+    @rule(count=st.integers(0, 3))
+    def copied(self, count: int) -> None:
+        self.pieces = self.pieces or Pieces(self.state)
+        self.pieces.copy(self.state, count)
+
+    @rule()
+    def written_anew_in_pieces(self) -> None:
+        if self.pieces is not None:
+            self.stored, self.pieces = self.pieces.lines(self.state), None
+            self.replayed()
+
     @rule()
     def written_anew(self) -> None:
         records = list(self.state.snapshot())
@@ -117,6 +132,21 @@ class CollectionAndDictionary(RuleBasedStateMachine):
         self.state = Collection()
         for sequence, line in enumerate(self.stored, 1):
             self.taken(line, sequence)
+
+    @invariant()
+    def they_stand_in_order_of_version(self) -> None:
+        if self.made is None:
+            return
+        points = self.state.everything("c")
+        versions = sorted(version for _, _, version in self.model.values())
+        assert [one.version for one in points.all] == versions
+        for middle in (0, 3, self.version):
+            assert [one.version for one in points.up_to(middle)] == [
+                version for version in versions if version <= middle
+            ]
+            assert [*points.up_to(middle), *points.behind(middle)] == points.all
+        asked = range(self.version + 2, 0, -1)
+        assert [one.version for one in points.of(asked)] == versions[::-1]
 
     @invariant()
     def they_agree(self) -> None:

@@ -22,7 +22,7 @@ from eventspine.contracts.context import RequestContext
 from eventspine.contracts.errors import EventspineError
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.route import ResourceKind, RouteSpec
-from eventspine.contracts.settings import Settings
+from eventspine.contracts.settings import RoutingSettings, Settings
 from eventspine.contracts.stores import StreamCommit, StreamHead
 from eventspine.runtime.tree import ChildTree
 from eventspine.services.spine import Spine
@@ -76,12 +76,16 @@ class _Store(MemoryEventStreamStore):
 
 @asynccontextmanager
 async def breakable(
-    root: Path, monkeypatch: pytest.MonkeyPatch, clock: MockClock, **limits: object
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: MockClock,
+    routing: RoutingSettings = RoutingSettings(),  # noqa: B008 - frozen
+    **limits: object,
 ) -> AsyncIterator[tuple[Spine, Breakable]]:
     state = Breakable()
     clock.autojump_threshold = math.inf
     monkeypatch.setattr("eventspine.bootstrap.backends.MemoryEventStreamStore", state.open)
-    settings = Settings(limits=Limits.model_validate(limits))
+    settings = Settings(limits=Limits.model_validate(limits), routing=routing)
     kind = ResourceKind.EVENT_STREAM
     route = RouteSpec(resource_kind=kind, backend_type="memory", tenant_id="t", env="e", mode="lab")
     async with open_spine(root, settings=settings) as spine:

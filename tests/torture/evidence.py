@@ -30,7 +30,24 @@ KINDS: dict[str, Kind] = {
         "SIGKILL, every kind of store",
         "Workers write 1, 2, 3 … to places of their own in every kind; the server is killed again "
         "and again, and each place holds the last number acknowledged or the one under way.",
-        "loses_nothing_of_any_kind",
+        "again_loses_nothing_of_any_kind",
+    ),
+    "kinds-power-ext4": Kind(
+        "Power cuts on ext4, every kind of store",
+        "The same workers; the file system is shut down without its journal's end, and mounted "
+        "again.",
+        "cuts_of_power_lose_nothing_of_any_kind and ext4",
+    ),
+    "kinds-power-xfs": Kind(
+        "Power cuts on xfs, every kind of store",
+        "The same on xfs.",
+        "cuts_of_power_lose_nothing_of_any_kind and xfs",
+    ),
+    "spenders": Kind(
+        "SIGKILL under 64 spenders of one ledger",
+        "They reserve, commit, record and try again with the same ids, against limits in every "
+        "window at three levels; the ledger's file is added up line by line by code of its own.",
+        "never_overspent",
     ),
     "sigstop": Kind("SIGSTOP", f"{LOAD}; the server stands still, and goes on.", "stands_still"),
     "sigterm": Kind("SIGTERM", f"{LOAD}; the server is asked to stop.", "graceful_stop"),

@@ -106,6 +106,27 @@ class StoredObject:
 
 
 @dataclass
+class UploadedObject(StoredObject):
+    """The same in two parts, the second one first."""
+
+    def __post_init__(self) -> None:
+        self.name = f"parts-{self.name}"
+
+    async def write(self, client: httpx.AsyncClient, number: int) -> httpx.Response:
+        at, data, listed = f"/v1/objects/{self.name}/uploads", b"%08d" % number * 1000, []
+        upload = await client.post(at, json={})
+        if upload.status_code != 201:
+            return upload
+        at += f"/{upload.json()['upload_id']}"
+        for part, piece in ((2, data[3000:]), (1, data[:3000])):
+            answer = await client.put(f"{at}/parts/{part}", content=piece)
+            if answer.status_code != 200:
+                return answer
+            listed.append({"number": part, "sha256": answer.json()["sha256"]})
+        return await client.post(f"{at}/complete", json={"parts": listed[::-1]})
+
+
+@dataclass
 class VectorPoint:
     name: str
 
@@ -134,6 +155,7 @@ class History:
     register: Register
     acked: int = 0
     begun: int = 0
+    written: int = 0  # acknowledged, over all lives of the server
 
     async def work(self, client: httpx.AsyncClient) -> None:
         """Write until the server goes away."""
@@ -147,8 +169,16 @@ class History:
                 return
             assert answer.is_success, (answer.status_code, answer.text)
             self.acked = self.begun
+            self.written += 1
 
     async def judge(self, client: httpx.AsyncClient, seed: int) -> None:
-        found = await self.register.read(client)
-        assert found in {self.acked, self.begun}, (self.register, found, self, f"seed {seed}")
+        """Read what is there. Raises AssertionError: it is not what was promised."""
+        wrong = self.verdict(await self.register.read(client))
+        assert not wrong, f"seed {seed}: {self.register}: {wrong}"
+
+    def verdict(self, found: int) -> str:
+        """What is wrong with finding this number; nothing, and it is where the worker goes on."""
+        if found not in {self.acked, self.begun}:
+            return f"{found} is there; {self.acked} was acknowledged, {self.begun} under way"
         self.acked = self.begun = found
+        return ""

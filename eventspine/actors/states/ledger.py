@@ -34,6 +34,7 @@ from eventspine.contracts.budget import (
     levels,
     periods,
 )
+from eventspine.contracts.budget_policy import NO_POLICIES, HeldLimit, Policies
 from eventspine.contracts.errors import (
     BudgetConflict,
     CallerError,
@@ -84,7 +85,8 @@ class Ledger(State[Entry | Limit]):
             return
         entry = replace(record, sequence=sequence)
         self._accounts.add(entry)
-        self._limits.tell(entry.unit, entry.crossed)
+        if entry.crossed:
+            self._limits.tell(entry.unit, entry.crossed)
         self._entries.append(entry)
         for account in levels(entry.accounts):
             self._entries_of.setdefault(account, []).append(entry)
@@ -97,16 +99,23 @@ class Ledger(State[Entry | Limit]):
 
     # --- questions ---
 
-    def balance(self, account: str, unit: str, window: str, now: str) -> Balance:
-        """What an account has used in the present period of a window."""
+    def balance(
+        self, account: str, unit: str, window: str, now: str, policies: Policies = NO_POLICIES
+    ) -> Balance:
+        """What an account has used in the present period of a window, and what limits it there."""
         period, freed = periods(now)[window], Freed(self._overdue(now))
         posted, pending = self._accounts.used(account, (unit, period))
         pending += freed.of(account, (unit, period))
-        limit = self._limits.get(account, unit, window)
-        hard = None if limit is None else limit.amount
-        soft = None if limit is None else limit.soft
+        held = [
+            one
+            for one in self._limits.of(account, policies)
+            if (one.limit.unit, one.limit.window) == (unit, window)
+        ]
+        hard = min((h.limit.amount for h in held if h.limit.amount is not None), default=None)
+        soft = min((h.limit.soft for h in held if h.limit.soft is not None), default=None)
         room = None if hard is None else max(0, hard - posted - pending)
-        return Balance(account, unit, window, period, posted, pending, hard, soft, room)
+        used = (posted, pending)
+        return Balance(account, unit, window, period, *used, hard, soft, room, tuple(held))
 
     def page(self, account: str | None, after: int, limit: int, bytes_max: int) -> EntryPage:
         """Entries in ledger order; at least one if there is one, then as long as there is room."""
@@ -121,9 +130,9 @@ class Ledger(State[Entry | Limit]):
         more = start + len(found) < len(known)
         return EntryPage(found, found[-1].sequence if more else None)
 
-    def limits(self, account: str | None) -> list[Limit]:
-        accounts = self._limits.accounts() if account is None else [account]
-        return [limit for one in accounts for limit in self._limits.of(one)]
+    def limits(self, account: str | None, policies: Policies = NO_POLICIES) -> list[HeldLimit]:
+        known = {*self._limits.accounts(), *policies} if account is None else {account}
+        return [limit for one in sorted(known) for limit in self._limits.of(one, policies)]
 
     # --- decisions ---
 
@@ -136,14 +145,19 @@ class Ledger(State[Entry | Limit]):
             return Decision((), known)
         return Decision([limit], limit)
 
-    def spend(self, spend: Spend, now: str) -> Decision[Entry | CallerError]:
+    def spend(
+        self, spend: Spend, now: str, policies: Policies = NO_POLICIES
+    ) -> Decision[Entry | CallerError]:
         """Reserve, record or adjust.
+
+        Args:
+            policies: what holds besides the ledger's own limits.
 
         Raises:
             BudgetExceeded: a hard limit has no room. Nothing is kept of it: the id stays free.
             BudgetConflict: the id is taken by another spend.
         """
-        return self._decided(now, lambda freed: self._begin(spend, now, freed))
+        return self._decided(now, lambda freed: self._begin(spend, now, freed, policies))
 
     def end(
         self, kind: str, reservation_id: str, amount: int | None, now: str
@@ -170,7 +184,7 @@ class Ledger(State[Entry | Limit]):
         records = [*freed.expiries, entry]
         return Decision(records, replace(entry, sequence=self.sequence + len(records)))
 
-    def _begin(self, spend: Spend, now: str, freed: Freed) -> Entry:
+    def _begin(self, spend: Spend, now: str, freed: Freed, policies: Policies) -> Entry:
         known = self._begun.get(spend.id)
         if known is not None:
             return _same(known, spend)
@@ -187,10 +201,12 @@ class Ledger(State[Entry | Limit]):
             timeout_s=spend.timeout_s,
             expires_at=spend.expires_at,
             reason=spend.reason,
-            crossed=self._checked(spend, now, freed),
+            crossed=self._checked(spend, now, freed, policies),
         )
 
-    def _checked(self, spend: Spend, now: str, freed: Freed) -> tuple[Crossed, ...]:
+    def _checked(
+        self, spend: Spend, now: str, freed: Freed, policies: Policies
+    ) -> tuple[Crossed, ...]:
         """The marks it reaches, if there is room for it."""
 
         def used(account: str, period: str) -> int:
@@ -200,7 +216,7 @@ class Ledger(State[Entry | Limit]):
         accounts = levels(spend.accounts)
         crossed: tuple[Crossed, ...] = ()
         if spend.amount > 0:
-            crossed = self._limits.check(accounts, spend.unit, now, spend.amount, used)
+            crossed = self._limits.check(accounts, spend.unit, now, spend.amount, used, policies)
         total = periods(now)["total"]
         if any(abs(used(account, total) + spend.amount) > AMOUNT_MAX for account in accounts):
             raise TooLarge(

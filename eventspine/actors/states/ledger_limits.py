@@ -1,6 +1,7 @@
 """The limits of a ledger: whether a spend has room, and which marks it reaches. Pure.
 
-Rules: every hard limit of every level and window must hold; the one with the least room is named.
+Rules: every hard limit of every level and window must hold, those of policies and those of the
+ledger itself; the one with the least room is named.
 A mark is told once in a period, also when what is used falls below it and reaches it again.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from eventspine.contracts.budget import Crossed, Limit, periods
+from eventspine.contracts.budget_policy import HeldLimit, Policies
 from eventspine.contracts.errors import BudgetExceeded
 
 Used = Callable[[str, str], int]  # of an account in a period: posted and pending
@@ -30,8 +32,10 @@ class AccountLimits:
     def get(self, account: str, unit: str, window: str) -> Limit | None:
         return self._limits.get(account, {}).get((unit, window))
 
-    def of(self, account: str) -> list[Limit]:
-        return [limit for _, limit in sorted(self._limits.get(account, {}).items())]
+    def of(self, account: str, policies: Policies) -> list[HeldLimit]:
+        """What holds for an account itself: its policies first."""
+        own = sorted(self._limits.get(account, {}).items())
+        return [*policies.get(account, ()), *(HeldLimit(limit) for _, limit in own)]
 
     def accounts(self) -> list[str]:
         return sorted(account for account, known in self._limits.items() if known)
@@ -41,31 +45,44 @@ class AccountLimits:
         self._told.update(_told(unit, one) for one in crossed)
 
     def check(
-        self, accounts: Iterable[str], unit: str, at: str, amount: int, used: Used
+        self,
+        accounts: Iterable[str],
+        unit: str,
+        at: str,
+        amount: int,
+        used: Used,
+        policies: Policies,
     ) -> tuple[Crossed, ...]:
         """The marks that spending `amount` reaches.
 
         Raises:
             BudgetExceeded: a hard limit has no room for it.
         """
-        found: list[Crossed] = []
-        narrow: tuple[int, Limit] | None = None
-        for limit in self._holding(accounts, unit):
+        found: dict[_Told, Crossed] = {}
+        narrow: tuple[int, HeldLimit] | None = None
+        for held in self._holding(accounts, unit, policies):
+            limit = held.limit
             period = periods(at)[limit.window]
             before = used(limit.account, period)
             if limit.amount is not None and before + amount > limit.amount:
                 room = max(0, limit.amount - before)
-                narrow = min(narrow or (room, limit), (room, limit), key=lambda one: one[0])
-            found += self._reached(limit, period, before + amount)
+                narrow = min(narrow or (room, held), (room, held), key=lambda one: one[0])
+            for one in self._reached(limit, period, before + amount):
+                found.setdefault(_told(unit, one), one)
         if narrow is not None:
             raise _exceeded(amount, *narrow)
-        return tuple(found)
+        return tuple(found.values())
 
-    def _holding(self, accounts: Iterable[str], unit: str) -> Iterator[Limit]:
+    def _holding(
+        self, accounts: Iterable[str], unit: str, policies: Policies
+    ) -> Iterator[HeldLimit]:
         for account in accounts:
+            for held in policies.get(account, ()):
+                if held.limit.unit == unit:
+                    yield held
             for (of_unit, _), limit in self._limits.get(account, {}).items():
                 if of_unit == unit:
-                    yield limit
+                    yield HeldLimit(limit)
 
     def _reached(self, limit: Limit, period: str, used: int) -> Iterator[Crossed]:
         for threshold, mark in limit.marks:
@@ -80,7 +97,9 @@ def _told(unit: str, one: Crossed) -> _Told:
     return unit, one.account, one.window, one.period, one.threshold, one.mark
 
 
-def _exceeded(amount: int, room: int, limit: Limit) -> BudgetExceeded:
+def _exceeded(amount: int, room: int, held: HeldLimit) -> BudgetExceeded:
+    limit = held.limit
+    named = {} if held.policy_id is None else {"policy_id": held.policy_id}
     return BudgetExceeded(
         f"{amount} is more than the {room} left to {limit.account} in its {limit.window}",
         limit=limit.amount,
@@ -88,4 +107,6 @@ def _exceeded(amount: int, room: int, limit: Limit) -> BudgetExceeded:
         account=limit.account,
         unit=limit.unit,
         available=room,
+        source=held.source,
+        **named,
     )

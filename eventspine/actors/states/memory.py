@@ -25,7 +25,14 @@ from eventspine.actors.states.memory_record import (
     touched,
 )
 from eventspine.actors.states.sorted_keys import SortedKeys
-from eventspine.contracts.entries import Entry, EntryPage, Expired, Room, later
+from eventspine.contracts.entries import (
+    TENANT_LIMITS,
+    Entry,
+    EntryPage,
+    Expired,
+    Room,
+    later,
+)
 from eventspine.contracts.errors import (
     EntryNotFound,
     MemoryFull,
@@ -129,6 +136,11 @@ class Memory(State[MemoryRecord]):
             yield MemoryRecord("", "delete", self.version, self._latest)
 
     # --- questions ---
+
+    @property
+    def count(self) -> int:
+        """How many entries count, expired ones that nobody has written down yet too."""
+        return len(self._entries)
 
     @property
     def due(self) -> str | None:
@@ -278,10 +290,10 @@ class Memory(State[MemoryRecord]):
 
     def _make_room(self, entry: Entry, now: str, room: Room) -> list[MemoryRecord]:
         """The ends that have to be written down before `entry` can be set."""
-        if entry.size > room.bytes_max:
-            raise TooLarge(
-                f"an entry of {entry.size} bytes", limit="memory_bytes_max", maximum=room.bytes_max
-            )
+        limits = [("memory_bytes_max", room.bytes_max), (TENANT_LIMITS[1], room.tenant_bytes_max)]
+        for limit, maximum in limits:
+            if maximum is not None and entry.size > maximum:
+                raise TooLarge(f"an entry of {entry.size} bytes", limit=limit, maximum=maximum)
         before = self._entries.get(entry.key)
         over = [before] if before is not None and not before.is_there(now) else []
         entries, size = self._lacking(entry, room)
@@ -294,10 +306,12 @@ class Memory(State[MemoryRecord]):
                     break
         # what expires has to be told, and that is kept until somebody takes it
         untold = len(self.unannounced) + len(over) if over else 0
-        if entries > 0 or untold > room.entries_max:
-            self._refuse("memory_entries_max", room.entries_max)
+        if untold > room.entries_max:
+            self._refuse(room, "memory_entries_max", room.entries_max)
+        if entries > 0:
+            self._refuse(room, *room.entries[1:])
         if size > 0:
-            self._refuse("memory_bytes_max", room.bytes_max)
+            self._refuse(room, *room.bytes[1:])
         return [expired(one, now) for one in over]
 
     def _lacking(self, entry: Entry, room: Room) -> tuple[int, int]:
@@ -305,16 +319,15 @@ class Memory(State[MemoryRecord]):
         before = self._entries.get(entry.key)
         growth = entry.size - (0 if before is None else before.size)
         return (
-            len(self._entries) + 1 - room.entries_max if before is None else 0,
-            self.bytes + growth - room.bytes_max if growth > 0 else 0,
+            len(self._entries) + 1 - room.entries[0] if before is None else 0,
+            self.bytes + growth - room.bytes[0] if growth > 0 else 0,
         )
 
-    def _refuse(self, limit: str, maximum: int) -> None:
-        raise MemoryFull(
-            f"{len(self._entries)} entries of {self.bytes} bytes are there",
-            limit=limit,
-            maximum=maximum,
-        )
+    def _refuse(self, room: Room, limit: str, maximum: int) -> None:
+        there = f"{len(self._entries)} entries of {self.bytes} bytes are there"
+        if limit in TENANT_LIMITS:
+            there += f", {room.others_entries} of {room.others_bytes} in the tenant's others"
+        raise MemoryFull(there, limit=limit, maximum=maximum)
 
     def _over(self, now: str, limit: int) -> list[Entry]:
         """Entries whose time is over, the earliest first. The heap has them again afterwards."""

@@ -20,7 +20,7 @@ from eventspine.contracts.entries import Entry
 NOTHING = msgspec.Raw(b"null")
 
 
-class MemoryRecord(msgspec.Struct, omit_defaults=True):
+class MemoryRecord(msgspec.Struct, omit_defaults=True, gc=False):
     """A value was set, its expiry moved, it was deleted or has expired; or listeners were told.
 
     Without a key, `delete` says only that versions up to `version` are spent.

@@ -10,34 +10,25 @@ Source: FN-13 … FN-15, FLD-25, KIND-10.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
-from eventspine.actors.states.resolution import Resolution, resolution
-from eventspine.actors.states.rollups import Bucket, Stamped
+from eventspine.actors.states.metric_views import PointsView, WindowsView
+from eventspine.actors.states.resolution import resolution
+from eventspine.actors.states.rollups import Stamped
 from eventspine.actors.states.series import Series
-from eventspine.contracts.errors import TooLarge, TooManySeries
+from eventspine.contracts.errors import TooManySeries
 from eventspine.contracts.journal import Decision, State
-from eventspine.contracts.metrics import (
-    Aggregate,
-    Number,
-    Point,
-    Question,
-    Tier,
-    Window,
-    Windows,
-    iso,
-    unix_ms,
-)
+from eventspine.contracts.metrics import Point, Question, Tier, unix_ms
 
 RAW_KEPT = 200_000
 RAW_KEPT_EACH = 100
 Labels = tuple[tuple[str, str], ...]
 
 
-class MetricRecord(msgspec.Struct):
+class MetricRecord(msgspec.Struct, gc=False):
     """One point. The seed's names; `ts` is ISO 8601 in UTC with milliseconds."""
 
     metric_name: str
@@ -58,18 +49,38 @@ class Metrics(State[MetricRecord]):
     # --- what it adds up to ---
 
     def apply(self, record: MetricRecord, sequence: int) -> None:
-        point = Stamped(unix_ms(record.ts, "ts"), sequence, record.value, record.source)
+        series, point = self._kept(record, sequence)
+        series.roll_up(point)
+
+    def apply_all(self, records: Sequence[MetricRecord], first: int) -> None:
+        of_series: dict[Series, list[Stamped]] = {}
+        for sequence, record in enumerate(records, first):
+            series, point = self._kept(record, sequence)
+            points = of_series.get(series)
+            if points is None:
+                of_series[series] = [point]
+            else:
+                points.append(point)
+        for series, points in of_series.items():
+            series.roll_up_all(points)
+
+    def _kept(self, record: MetricRecord, sequence: int) -> tuple[Series, Stamped]:
+        """Keep a point as it is, and let go of another if there are too many."""
+        ms = _ms_of_own(record.ts)
+        point = Stamped(ms, sequence, record.value, record.source or "")
         series = self._series(record)
-        series.add(point)
+        series.keep(point)
         self._arrived.append(series)
         if len(self._arrived) > RAW_KEPT:
             oldest = self._arrived.popleft()
             if len(oldest.points) > RAW_KEPT_EACH:
                 oldest.forget_one()
+        return series, point
 
     def _series(self, record: MetricRecord) -> Series:
+        tags = record.tags
         of_metric = self._metrics.setdefault(record.metric_name, {})
-        labels = _labels(record)
+        labels = _labels(record) if len(tags) > 1 else tuple(tags.items())
         series = of_metric.get(labels)
         if series is None:
             series = of_metric[labels] = Series(record.metric_name, dict(labels))
@@ -104,23 +115,18 @@ class Metrics(State[MetricRecord]):
     # --- questions ---
 
     def points(
-        self, metric_name: str, tags: Mapping[str, str], start_ms: int, end_ms: int, limit: int
-    ) -> list[Point]:
-        """The newest points of a range of time that are kept as they were, in the order of time."""
-        found = [
-            (point[:2], series, point)
-            for series in self._matching(metric_name, tags)
-            for point in islice(series.backwards(start_ms, end_ms), limit)
-        ]
-        found.sort(key=lambda one: one[0])
-        return [series.as_point(point) for _, series, point in found[-limit:]]
+        self, metric_name: str, tags: Mapping[str, str], start_ms: int, end_ms: int
+    ) -> PointsView:
+        """The points of a range of time that are kept as they were."""
+        series = [one.raw() for one in self._matching(metric_name, tags)]
+        return PointsView(series, start_ms, end_ms)
 
     def latest(self, metric_name: str, tags: Mapping[str, str]) -> Point | None:
         """The newest point of a metric, among the series that have these tags."""
         newest: tuple[Series, Stamped] | None = None
         for series in self._matching(metric_name, tags):
             point = series.latest
-            if point is not None and (newest is None or point[:2] > newest[1][:2]):
+            if point is not None and (newest is None or point > newest[1]):
                 newest = series, point
         return None if newest is None else newest[0].as_point(newest[1])
 
@@ -135,12 +141,11 @@ class Metrics(State[MetricRecord]):
 
     def windows(
         self, metric_name: str, question: Question, windows_max: int, buckets_max: int
-    ) -> Windows:
+    ) -> WindowsView:
         """What the points of a range of time add up to, window by window.
 
         Raises:
             InvalidRequest, TooLarge: the question cannot be answered so.
-            ExtraMissing: percentiles need a library that is not there.
         """
         series = list(self._matching(metric_name, question.tags))
 
@@ -148,17 +153,14 @@ class Metrics(State[MetricRecord]):
             return max((one.kept_from(tier) for one in series), default=0)
 
         asked = resolution(question, kept_from, windows_max)
-        _check_size(series, asked, buckets_max)
-        merged = _merged(series, asked, quantiles=question.aggregate.rank is not None)
-        return Windows(
+        return WindowsView(
             metric_name,
-            question.aggregate.name,
-            iso(asked.start_ms),
-            iso(asked.end_ms),
-            asked.step_ms // 1000 if asked.step_ms % 1000 == 0 else asked.step_ms / 1000,
-            asked.tier,
+            question,
+            asked,
             kept_from(asked.tier) <= asked.start_ms,
-            list(_filled(merged, asked, question)),
+            [one.view(asked) for one in series],
+            windows_max,
+            buckets_max,
         )
 
     def _matching(self, metric_name: str, tags: Mapping[str, str]) -> Iterator[Series]:
@@ -171,60 +173,13 @@ def _labels(record: MetricRecord) -> Labels:
     return tuple(sorted(record.tags.items()))
 
 
-def _check_size(series: Iterable[Series], asked: Resolution, buckets_max: int) -> None:
-    buckets = sum(one.how_many(asked) for one in series)
-    if buckets > buckets_max:
-        raise TooLarge(
-            f"{buckets} buckets or points to be read; ask for fewer series, a shorter range, or a "
-            "step of whole hours or days",
-            limit="metrics_buckets_read_max",
-            maximum=buckets_max,
-            actual=buckets,
-        )
+def _ms_of_own(ts: str) -> int:
+    """`unix_ms` of a time as `iso` writes it, which costs a third."""
+    if len(ts) != len("2026-11-24T10:00:00.000Z") or ts[16] != ":":
+        return unix_ms(ts, "ts")
+    return _minute_ms(ts[:16]) + int(ts[17:19]) * 1000 + int(ts[20:23])
 
 
-def _merged(series: Iterable[Series], asked: Resolution, *, quantiles: bool) -> dict[int, Bucket]:
-    windows: dict[int, Bucket] = {}
-    for one in series:
-        before: Bucket | None = None
-        for start, bucket in one.buckets(asked):
-            if start >= asked.start_ms:
-                window = windows.setdefault(start - start % asked.step_ms, Bucket())
-                window.absorb(bucket, before=before, quantiles=quantiles)
-            before = bucket
-    return windows
-
-
-def _filled(
-    merged: Mapping[int, Bucket], asked: Resolution, question: Question
-) -> Iterator[Window]:
-    value: Number | None = 0 if question.fill == "zero" else None
-    for start in range(asked.start_ms, asked.end_ms, asked.step_ms):
-        bucket = merged.get(start)
-        if bucket is not None:
-            found = _value(bucket, question.aggregate, asked.step_ms)
-            if question.fill == "previous":
-                value = found
-            yield Window(iso(start), found, bucket.count)
-        elif question.fill != "none":
-            yield Window(iso(start), value, 0)
-
-
-def _value(bucket: Bucket, aggregate: Aggregate, step_ms: int) -> Number:
-    if aggregate.rank is not None:
-        return bucket.quantiles.at(aggregate.rank)
-    assert bucket.last is not None, "a bucket has at least one point"
-    assert bucket.minimum is not None, "a bucket has at least one point"
-    assert bucket.maximum is not None, "a bucket has at least one point"
-    values: dict[str, Number] = {
-        "sum": bucket.sum,
-        "avg": bucket.sum / bucket.count,
-        "min": bucket.minimum,
-        "max": bucket.maximum,
-        "count": bucket.count,
-        "last": bucket.last.value,
-        "rate": bucket.increase * 1000 / step_ms,
-    }
-    value = values[aggregate.name]
-    too_long = isinstance(value, int) and value.bit_length() >= 64  # JSON readers take 64 bits
-    return float(value) if too_long else value
+@lru_cache(maxsize=1024)
+def _minute_ms(minute: str) -> int:
+    return unix_ms(f"{minute}:00Z", "ts")

@@ -3,19 +3,23 @@
 Rules: the bytes are durable before they are indexed; what the index does not name is not there.
 `version` counts the changes of the index, so that an object that was deleted and written again
 never has an etag it had before. A deleted key is remembered until its bytes are known to be gone,
-so that a crash in between leaves none behind.
+so that a crash in between leaves none behind. Multipart uploads are a part of the index
+(object_uploads.py): what changes them spends no version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
+from typing import TypeVar
 
 import msgspec
 
+from eventspine.actors.states.object_uploads import UploadRecord, Uploads
 from eventspine.actors.states.sorted_keys import SortedKeys
 from eventspine.contracts.errors import ObjectNotFound, PreconditionFailed
 from eventspine.contracts.journal import Decision, State
+from eventspine.contracts.object_uploads import Part
 from eventspine.contracts.objects import (
     DRAFT_SUFFIX,
     Condition,
@@ -26,12 +30,16 @@ from eventspine.contracts.objects import (
     blob_name,
 )
 
+A = TypeVar("A")
 NOTHING = msgspec.Raw(b"null")
 ETAG_DIGITS = 16  # of the SHA-256; the version makes it unique
 
 
-class ObjectRecord(msgspec.Struct, omit_defaults=True):
-    """An object was written, described or deleted. Without a key: only the version counts."""
+class ObjectRecord(msgspec.Struct, omit_defaults=True, gc=False):
+    """An object was written, described or deleted. Without a key: only the version counts.
+
+    `upload`: what became of one; beside an object, the one it came in.
+    """
 
     key: str
     size: int
@@ -43,6 +51,7 @@ class ObjectRecord(msgspec.Struct, omit_defaults=True):
     blob: str
     metadata: msgspec.Raw = NOTHING
     deleted: bool = False
+    upload: UploadRecord | None = None
 
 
 class Objects(State[ObjectRecord]):
@@ -50,6 +59,7 @@ class Objects(State[ObjectRecord]):
 
     def __init__(self) -> None:
         self.version = 0
+        self.uploads = Uploads()
         self._objects: dict[str, StoredObject] = {}
         self._keys = SortedKeys()
         self._gone: dict[str, None] = {}  # deleted, and their bytes may still be there
@@ -60,6 +70,8 @@ class Objects(State[ObjectRecord]):
     def apply(self, record: ObjectRecord, sequence: int) -> None:
         self.version = max(self.version, record.version)
         self._latest = max(self._latest, record.created_at)
+        if record.upload is not None:
+            self.uploads.apply(record.upload, record.created_at)
         if record.deleted:
             if record.key:
                 self._gone[record.key] = None
@@ -79,14 +91,17 @@ class Objects(State[ObjectRecord]):
             record.created_at,
             record.blob,
             bytes(record.metadata),
+            "" if record.upload is None else record.upload.id,
         )
 
     @property
     def live(self) -> int:
-        return len(self._objects) + len(self._gone)
+        return len(self._objects) + len(self._gone) + self.uploads.live
 
     def snapshot(self) -> Iterable[ObjectRecord]:
         last = 0
+        for change, at in self.uploads.snapshot():
+            yield self._of_upload(change, at)
         for one in self._objects.values():
             last = max(last, one.version)
             yield _record(one)
@@ -112,7 +127,8 @@ class Objects(State[ObjectRecord]):
         blobs = [one.removesuffix(DRAFT_SUFFIX) for one in names if one.endswith(DRAFT_SUFFIX)]
         owners = {one.blob: key for key, one in self._objects.items()} if blobs else {}
         published, there = [(owners[blob], blob) for blob in blobs if blob in owners], set(names)
-        dropped = [blob for blob in blobs if blob not in owners]
+        parts = self.uploads.blobs() if blobs else set()
+        dropped = [blob for blob in blobs if blob not in owners and blob not in parts]
         return Tidying(published, dropped, [key for key in self._gone if blob_name(key) in there])
 
     # --- decisions ---
@@ -141,7 +157,9 @@ class Objects(State[ObjectRecord]):
         one = self._objects.get(key)
         if one is None:
             raise ObjectNotFound(f"no object {key[:100]!r}")
-        content = Content(one.size, one.sha256, one.content_type, one.blob, metadata_json)
+        content = Content(
+            one.size, one.sha256, one.content_type, one.blob, metadata_json, one.upload
+        )
         return self._change(key, content, now)
 
     def delete(self, key: str, condition: Condition, now: str) -> Decision[bool]:
@@ -149,6 +167,27 @@ class Objects(State[ObjectRecord]):
         if self.check(key, condition) is None:
             return Decision((), False)
         return Decision((self._gap(key, self.version + 1, now),), True)
+
+    def complete(
+        self, key: str, parts: Sequence[Part], content: Content, condition: Condition, now: str
+    ) -> Decision[StoredObject]:
+        """Durable bytes, joined from these parts, become the object of a key; its upload ends.
+
+        Raises PreconditionFailed, UploadNotFound, InvalidParts.
+        """
+        self.uploads.check_still(key, content.upload, parts)
+        return self.put(key, content, condition, now)
+
+    def of_uploads(self, decision: Decision[A], now: str) -> Decision[A]:
+        """What was decided on uploads, as records of this index."""
+        return Decision(
+            [
+                self._of_upload(record, now)
+                for record in decision.records
+                if isinstance(record, UploadRecord)
+            ],
+            decision.answer,
+        )
 
     def removed(self, key: str) -> Decision[None]:
         """The bytes of a deleted key are gone. Not written down: after a restart it is seen."""
@@ -158,9 +197,14 @@ class Objects(State[ObjectRecord]):
     def _change(self, key: str, content: Content, now: str) -> Decision[StoredObject]:
         version = self.version + 1
         etag = f"{content.sha256[:ETAG_DIGITS]}-{version}"
-        size, sha256, content_type, blob, metadata = content
-        stored = StoredObject(key, size, sha256, content_type, etag, version, now, blob, metadata)
+        size, sha256, content_type, blob, metadata, upload = content
+        stored = StoredObject(
+            key, size, sha256, content_type, etag, version, now, blob, metadata, upload
+        )
         return Decision((_record(stored),), stored)
+
+    def _of_upload(self, change: UploadRecord, now: str) -> ObjectRecord:
+        return ObjectRecord("", 0, "", "", "", self.version, now, "", deleted=True, upload=change)
 
     @staticmethod
     def _gap(key: str, version: int, now: str) -> ObjectRecord:
@@ -168,4 +212,5 @@ class Objects(State[ObjectRecord]):
 
 
 def _record(one: StoredObject) -> ObjectRecord:
-    return ObjectRecord(*one[:-1], metadata=msgspec.Raw(one.metadata_json))
+    ended = UploadRecord(one.upload, ended=True) if one.upload else None
+    return ObjectRecord(*one[:8], msgspec.Raw(one.metadata_json), upload=ended)

@@ -13,8 +13,11 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
+
+import msgspec
 
 from eventspine.contracts.errors import ExtraMissing
 
@@ -37,12 +40,13 @@ def library_is_known() -> bool:
     return sketch_type.cache_info().currsize > 0
 
 
-class Quantiles:
-    __slots__ = ("_sketch", "_values")
+def _no_values() -> array[float]:
+    return array("d")
 
-    def __init__(self) -> None:
-        self._values = array("d")
-        self._sketch: Any = None
+
+class Quantiles(msgspec.Struct, gc=False):
+    _values: array[float] = msgspec.field(default_factory=_no_values)
+    _sketch: Any = None
 
     def add(self, value: float) -> None:
         if self._sketch is not None:
@@ -52,6 +56,14 @@ class Quantiles:
         if len(self._values) > EXACT_MAX:
             self._condense()
 
+    def add_all(self, values: Sequence[float]) -> None:
+        """`add` each in turn."""
+        if self._sketch is None and len(self._values) + len(values) <= EXACT_MAX:
+            self._values.extend(values)
+            return
+        for value in values:
+            self.add(value)
+
     def merge(self, other: Quantiles) -> None:
         """Take over what the other holds, which stays as it is."""
         for value in other._values:
@@ -60,6 +72,11 @@ class Quantiles:
             self._condense()
             if self._sketch is not None:
                 self._sketch.merge(other._sketch)
+
+    def copied(self) -> Quantiles:
+        copy = Quantiles()
+        copy.merge(self)
+        return copy
 
     def at(self, rank: float) -> float:
         """The value at a rank from 0 to 1; there has to be one.

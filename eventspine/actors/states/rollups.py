@@ -10,46 +10,94 @@ Source: KIND-10.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from msgspec.structs import replace
 
 from eventspine.actors.states.quantiles import Quantiles
 from eventspine.contracts.metrics import Number
 
 
-class Stamped(NamedTuple):
-    """A value and where it stands: by time, then by arrival."""
+class Stamped(msgspec.Struct, frozen=True, order=True, gc=False):
+    """A value and where it stands: by time, then by arrival. `source` "": nobody is named."""
 
     ms: int
     sequence: int
     value: Number
-    source: str | None = None
+    source: str = ""
 
 
-class Bucket:
-    __slots__ = ("count", "first", "increase", "last", "maximum", "minimum", "quantiles", "sum")
+class Bucket(msgspec.Struct, gc=False):
+    """`is_shown`: somebody looks at it on another thread; it is copied before it changes."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.sum: Number = 0
-        self.increase: Number = 0
-        self.first: Stamped | None = None
-        self.last: Stamped | None = None
-        self.minimum: Number | None = None
-        self.maximum: Number | None = None
-        self.quantiles = Quantiles()
+    count: int = 0
+    sum: Number = 0
+    increase: Number = 0
+    first: Stamped | None = None
+    last: Stamped | None = None
+    minimum: Number | None = None
+    maximum: Number | None = None
+    quantiles: Quantiles = msgspec.field(default_factory=Quantiles)
+    is_shown: bool = False
 
     def add(self, point: Stamped) -> None:
-        if self.first is None or self.last is None:
+        value = point.value
+        if self.last is None:
             self.first = self.last = point
-        elif point[:2] > self.last[:2]:
-            self.increase += growth(self.last.value, point.value)
+            self.minimum = self.maximum = value
+        else:
+            self._place(point, value)
+        self.count += 1
+        self.sum += value
+        self.quantiles.add(value)
+
+    def _place(self, point: Stamped, value: Number) -> None:
+        """Count a point in, that is not the first. All at once, since every point comes here."""
+        first, last = self.first, self.last
+        assert first is not None, "a bucket has at least one point"
+        assert last is not None, "a bucket has at least one point"
+        if point > last:
+            self.increase += growth(last.value, value)
             self.last = point
-        elif point[:2] < self.first[:2]:
-            self.increase += growth(point.value, self.first.value)
+        elif point < first:
+            self.increase += growth(value, first.value)
             self.first = point
-        self._count(1, point.value, point.value, point.value)
-        self.quantiles.add(point.value)
+        if value < self.minimum:  # type: ignore[operator]
+            self.minimum = value
+        elif value > self.maximum:  # type: ignore[operator]
+            self.maximum = value
+
+    def add_all(self, points: Sequence[Stamped]) -> None:
+        """`add` each in turn. They are read back by the million, so this is one loop."""
+        if self.last is None:
+            self.add(points[0])
+            points = points[1:]
+        first, last, total, increase = self.first, self.last, self.sum, self.increase
+        assert first is not None, "a bucket has at least one point"
+        assert last is not None, "a bucket has at least one point"
+        least, most = self.minimum, self.maximum
+        for point in points:
+            value = point.value
+            if point > last:
+                increase += growth(last.value, value)
+                last = point
+            elif point < first:
+                increase += growth(value, first.value)
+                first = point
+            if value < least:  # type: ignore[operator]
+                least = value
+            elif value > most:  # type: ignore[operator]
+                most = value
+            total += value
+        self.first, self.last, self.sum, self.increase = first, last, total, increase
+        self.minimum, self.maximum = least, most
+        self.count += len(points)
+        self.quantiles.add_all([point.value for point in points])
+
+    def copied(self) -> Bucket:
+        """The same, which nobody looks at."""
+        return replace(self, quantiles=self.quantiles.copied(), is_shown=False)
 
     def absorb(self, other: Bucket, *, before: Bucket | None, quantiles: bool) -> None:
         """Take over another bucket. `before`: the one before it in its series, if there is one."""
@@ -60,9 +108,9 @@ class Bucket:
         if before is not None and before.last is not None:
             self.increase += growth(before.last.value, other.first.value)
         self.increase += other.increase
-        if self.first is None or other.first[:2] < self.first[:2]:
+        if self.first is None or other.first < self.first:
             self.first = other.first
-        if self.last is None or other.last[:2] > self.last[:2]:
+        if self.last is None or other.last > self.last:
             self.last = other.last
         self._count(other.count, other.sum, other.minimum, other.maximum)
         if quantiles:
@@ -94,15 +142,41 @@ class RolledUp:
             if start < self.kept_from:
                 return
             bucket = self._buckets[start] = Bucket()
-            insort(self._starts, start)
+            if not self._starts or start > self._starts[-1]:
+                self._starts.append(start)
+            else:
+                insort(self._starts, start)
             self._forget()
+        elif bucket.is_shown:
+            bucket = self._buckets[start] = bucket.copied()
         bucket.add(point)
+
+    def add_all(self, points: Sequence[Stamped]) -> None:
+        """`add` each in turn."""
+        span_ms, at, count = self.span_ms, 0, len(points)
+        while at < count:
+            begin, ms = at, points[at].ms
+            start = ms - ms % span_ms
+            end = start + span_ms
+            while at < count and start <= points[at].ms < end:
+                at += 1
+            self.add(points[begin])
+            bucket = self._buckets.get(start)
+            if bucket is not None and begin + 1 < at:
+                bucket.add_all(points[begin + 1 : at])
 
     def between(self, start_ms: int, end_ms: int) -> Iterator[tuple[int, Bucket]]:
         """Buckets that begin in the range, in order; the last one before it comes first."""
         first = max(0, bisect_left(self._starts, start_ms) - 1)
         for at in range(first, bisect_left(self._starts, end_ms)):
             yield self._starts[at], self._buckets[self._starts[at]]
+
+    def shown(self, start_ms: int, end_ms: int) -> list[tuple[int, Bucket]]:
+        """`between`, of this moment: what comes later changes copies of them."""
+        found = list(self.between(start_ms, end_ms))
+        for _, bucket in found:
+            bucket.is_shown = True
+        return found
 
     def how_many(self, start_ms: int, end_ms: int) -> int:
         return bisect_left(self._starts, end_ms) - bisect_left(self._starts, start_ms)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Mapping, Sequence
 
+from eventspine.actors.states.metric_views import RawSeries, SeriesView
 from eventspine.actors.states.resolution import SPANS, Resolution
-from eventspine.actors.states.rollups import Bucket, RolledUp, Stamped
+from eventspine.actors.states.rollups import RolledUp, Stamped
 from eventspine.contracts.metrics import Point, Tier, iso
 
 # Three days, ninety days, ten years, where there is a point in every bucket.
@@ -26,14 +26,22 @@ class Series:
         self._raw_kept_from = 0
         self._in_order = True  # whether `points` are in the order of time
 
-    def add(self, point: Stamped) -> None:
+    def keep(self, point: Stamped) -> None:
+        """Keep a point as it is; `roll_up` it, too."""
         self.points.append(point)
-        if self.latest is None or point[:2] > self.latest[:2]:
+        if self.latest is None or point > self.latest:
             self.latest = point
         else:
             self._in_order = False
+
+    def roll_up(self, point: Stamped) -> None:
         for tier in self.tiers.values():
             tier.add(point)
+
+    def roll_up_all(self, points: Sequence[Stamped]) -> None:
+        """`roll_up` each in turn."""
+        for tier in self.tiers.values():
+            tier.add_all(points)
 
     def forget_one(self) -> None:
         """The oldest point is no longer kept as it is; it stays in the tiers."""
@@ -46,40 +54,16 @@ class Series:
         return all(self.tags.get(name) == value for name, value in tags.items())
 
     def as_point(self, stamped: Stamped) -> Point:
-        return Point(
-            self.metric_name, stamped.value, iso(stamped.ms), dict(self.tags), stamped.source
-        )
+        source = stamped.source or None
+        return Point(self.metric_name, stamped.value, iso(stamped.ms), dict(self.tags), source)
 
-    def backwards(self, start_ms: int, end_ms: int) -> Iterator[Stamped]:
-        """The points of a range of time that are kept as they were, the newest first."""
-        for point in reversed(self._ordered()):
-            if point.ms < start_ms:
-                return
-            if point.ms < end_ms:
-                yield point
+    # --- for views, which are of one moment ---
 
-    def _ordered(self) -> deque[Stamped]:
-        """`points` in the order of time: sorted when somebody asks, not with every late one."""
-        if not self._in_order:
-            self.points = deque(sorted(self.points))
-            self._in_order = True
-        return self.points
+    def raw(self) -> RawSeries:
+        return RawSeries(self.metric_name, self.tags, list(self.points), self._in_order)
 
-    # --- for windows ---
-
-    def how_many(self, asked: Resolution) -> int:
-        """How many buckets or points have to be looked at."""
+    def view(self, asked: Resolution) -> SeriesView:
+        """What windows are made of."""
         if asked.tier == "raw":
-            return sum(1 for _ in self.backwards(asked.start_ms, asked.end_ms))
-        return self.tiers[asked.tier].how_many(asked.start_ms, asked.end_ms)
-
-    def buckets(self, asked: Resolution) -> Iterator[tuple[int, Bucket]]:
-        """Buckets in the order of time; the last one before the range, if it is kept, is first."""
-        if asked.tier != "raw":
-            return self.tiers[asked.tier].between(asked.start_ms, asked.end_ms)
-        found = list(self.backwards(asked.start_ms, asked.end_ms))
-        found += islice(self.backwards(0, asked.start_ms), 1)
-        made = RolledUp(asked.step_ms, len(found))
-        for point in reversed(found):
-            made.add(point)
-        return made.between(asked.start_ms, asked.end_ms)
+            return SeriesView(self.tags, self.raw())
+        return SeriesView(self.tags, self.tiers[asked.tier].shown(asked.start_ms, asked.end_ms))

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from eventspine.actors.states.vector_points import Points
 from eventspine.contracts.errors import (
     CollectionConflict,
     CollectionNotFound,
@@ -36,7 +37,7 @@ from eventspine.contracts.vectors import (
 EMPTY = msgspec.Raw(b"{}")
 
 
-class VectorRecord(msgspec.Struct, omit_defaults=True):
+class VectorRecord(msgspec.Struct, omit_defaults=True, gc=False):
     """A point was written or deleted; without an id: the collection was."""
 
     id: str
@@ -47,22 +48,6 @@ class VectorRecord(msgspec.Struct, omit_defaults=True):
     deleted: bool = False
     dimensions: int = 0
     metric: Metric = Metric.COSINE
-
-
-class Points:
-    """The points of a moment, which later changes leave as they are: for another thread."""
-
-    def __init__(self, info: CollectionInfo, points: tuple[VectorPoint, ...]) -> None:
-        self.info = info
-        self._points = points
-        self._by_id: list[VectorPoint] | None = None
-
-    @property
-    def by_id(self) -> list[VectorPoint]:
-        """In order of id. Sorted by who asks first; two who do so at once find the same."""
-        if self._by_id is None:
-            self._by_id = sorted(self._points, key=lambda point: point.id)
-        return self._by_id
 
 
 class Collection(State[VectorRecord]):
@@ -86,6 +71,7 @@ class Collection(State[VectorRecord]):
         elif record.deleted:
             self._points.pop(record.id, None)
         else:
+            self._points.pop(record.id, None)  # so that they nearly stand in order of version
             self._points[record.id] = VectorPoint(
                 record.id, record.vector, bytes(record.metadata), record.version, record.updated_at
             )
@@ -118,6 +104,22 @@ class Collection(State[VectorRecord]):
         if last < self.version:  # the youngest change was a deletion; its number stays spent
             yield VectorRecord("", self.version, self._latest)
 
+    def names(self) -> Iterable[str]:
+        return list(self._points)
+
+    def opening(self) -> Sequence[VectorRecord]:
+        return [] if self._made is None else [self._made]
+
+    def record_of(self, name: str) -> VectorRecord | None:
+        point = self._points.get(name)
+        if point is None:
+            return None
+        data = msgspec.Raw(point.json)
+        return VectorRecord(point.id, point.version, point.updated_at, point.vector, data)
+
+    def closing(self) -> Sequence[VectorRecord]:
+        return [VectorRecord("", self.version, self._latest)]
+
     # --- questions ---
 
     def info(self, name: str) -> CollectionInfo:
@@ -135,6 +137,14 @@ class Collection(State[VectorRecord]):
     def points(self, name: str, query: bytes) -> Points:
         """All there is, for a search with `query`. Raises as `check` does."""
         self.check(name, query, "the query")
+        return self.everything(name)
+
+    @property
+    def count(self) -> int:
+        return len(self._points)
+
+    def everything(self, name: str) -> Points:
+        """All there is. Raises CollectionNotFound."""
         if self._shown is None:
             self._shown = Points(self.info(name), tuple(self._points.values()))
         return self._shown

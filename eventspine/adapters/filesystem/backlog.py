@@ -109,6 +109,11 @@ class Backlog:
             return [newer] if newer is not None else []
         return [older, newer] if newer is not None else [older]
 
+    def keys(self) -> set[str]:
+        """Of every stream with something unflushed. Look here before the files."""
+        with self._lock:
+            return {*self._adding, *self._flushing}
+
     def unflushed(self) -> list[tuple[str, Unflushed]]:
         """What recovery has put in, before anything was flushed."""
         return list(self._adding.items())

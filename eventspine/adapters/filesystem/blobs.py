@@ -131,7 +131,11 @@ class FilesystemBlobStore(BlobStore):
 
     def _begin(self, folder: str, name: str) -> BlobDraft:
         path = self._root / folder / name
-        fd = self._disk.open(path, create=True, exclusive=True)
+        try:
+            fd = self._disk.open(path, create=True, exclusive=True)
+        except FileNotFoundError:  # somebody has removed the folder since it was made
+            self._make(folder)
+            fd = self._disk.open(path, create=True, exclusive=True)
         return _Draft(self._disk, self._threads, path, fd)
 
     async def publish(self, folder: str, draft: str, name: str) -> bool:
@@ -167,6 +171,9 @@ class FilesystemBlobStore(BlobStore):
             return False
         self._disk.sync_directory(path.parent)
         return True
+
+    def path(self, folder: str, name: str) -> Path | None:
+        return self._root / folder / name
 
     async def names(self, folder: str) -> list[str]:
         return await self._run(self._names, folder)

@@ -29,6 +29,7 @@ from eventspine.adapters.filesystem.disk import NO_SPACE, Disk
 from eventspine.adapters.filesystem.seal import SEAL_FILE, Seal, encode_seal
 from eventspine.adapters.filesystem.spare import SpareSegments
 from eventspine.contracts.errors import StoreFull
+from eventspine.contracts.express import Device
 from eventspine.contracts.stores import StreamCommit
 
 LOG_FOLDER = "commit_log"
@@ -46,7 +47,7 @@ def segment_name(first_lsn: int) -> str:
 
 
 class CommitLog:
-    """An open log. Append from one thread; made by log_scan.continue_log."""
+    """An open log. Made by log_scan.continue_log; it is written to in one place at a time."""
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class CommitLog:
         self._fd = -1
         self._at = self._size = 0
         self._filled = False  # with zeros, not only allocated
+        self._flying = Seal(lsn, chain), 0  # of a record on a device, and its size
         self._seal_fd = disk.open(folder / SEAL_FILE, create=True)
 
     # --- writing ---
@@ -88,12 +90,35 @@ class CommitLog:
             self._rotate(lsn, len(whole))
         seal = encode_seal(Seal(lsn, chain))
         code = self._disk.write_sealed(self._fd, whole, self._at, self._seal_fd, seal)
-        self._at += len(whole)
+        return self._counted(lsn, chain, len(whole), code)
+
+    def begin(self, batch: Sequence[StreamCommit], device: Device) -> bool:
+        """As `append`, on a device, if the record fits into this segment; `landed` follows it."""
+        data = record.encode_entries(batch)
+        end = self._at + record.RECORD_HEAD_BYTES + len(data)
+        if end > self._size or (self._spares and not self._filled):
+            return False
+        lsn = self.lsn + 1
+        chain = record.next_chain(self._chain, lsn, len(batch), data)
+        whole = record.encode_record(lsn, len(batch), data, chain)
+        self._flying = Seal(lsn, chain), len(whole)
+        device.begin(self._fd, whole, self._at, self._seal_fd, encode_seal(self._flying[0]))
+        return True
+
+    def landed(self, code: int, seal_code: int) -> int:
+        """What was begun is durable, or has failed with an errno. As `append`."""
+        if code:
+            raise OSError(code, os.strerror(code))
+        (lsn, chain), size = self._flying
+        return self._counted(lsn, chain, size, seal_code)
+
+    def _counted(self, lsn: int, chain: bytes, size: int, seal_code: int) -> int:
+        self._at += size
         self.lsn, self._chain = lsn, chain
         self.syncs += 1
-        self.bytes += len(whole)
-        if code:  # the record is durable: not being able to say so beside it is no failure of it
-            log.warning("%s cannot be written: %s", self.folder / SEAL_FILE, os.strerror(code))
+        self.bytes += size
+        if seal_code:  # the record is durable: not being able to say so is no failure of it
+            log.warning("%s cannot be written: %s", self.folder / SEAL_FILE, os.strerror(seal_code))
         return lsn
 
     def _rotate(self, first_lsn: int, need: int) -> None:

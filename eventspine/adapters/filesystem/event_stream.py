@@ -26,6 +26,7 @@ from eventspine.adapters.filesystem.commit_log import LOG_FOLDER, CommitLog
 from eventspine.adapters.filesystem.completion import Completion
 from eventspine.adapters.filesystem.copies import FileCopies, put_aside, refuse_lost
 from eventspine.adapters.filesystem.disk import Disk
+from eventspine.adapters.filesystem.express import LogExpress, device_of
 from eventspine.adapters.filesystem.flusher import Flusher
 from eventspine.adapters.filesystem.ids import open_ids
 from eventspine.adapters.filesystem.log_scan import LogScan, continue_log
@@ -33,7 +34,9 @@ from eventspine.adapters.filesystem.mend import mend_tail
 from eventspine.adapters.filesystem.quarantine import Quarantine
 from eventspine.adapters.filesystem.seal import Seal
 from eventspine.adapters.filesystem.stream_files import StreamFiles
+from eventspine.adapters.filesystem.stream_keys import stored_keys
 from eventspine.contracts.errors import StoreCorrupt, StoreFull
+from eventspine.contracts.express import Device
 from eventspine.contracts.settings import StorageSettings
 from eventspine.contracts.stores import (
     EventIds,
@@ -77,6 +80,7 @@ class FilesystemEventStreamStore(EventStreamStore):
         settings: StorageSettings,
         recovery: Recovery,
         threads: Threads = THREADS,
+        device: Device | None = None,
     ) -> None:
         self.recovery = recovery
         self._files = files
@@ -88,6 +92,9 @@ class FilesystemEventStreamStore(EventStreamStore):
         self._threads = threads
         self._putting_away = threads.executor("event ids")
         self._events = 0
+        self.express: LogExpress | None = None
+        if device is not None:
+            self.express = LogExpress(device, commit_log, self._may_grow, self._durable)
         self._readers: anyio.CapacityLimiter | None = None
 
     @classmethod
@@ -99,12 +106,14 @@ class FilesystemEventStreamStore(EventStreamStore):
         *,
         start_flusher: bool = True,
         threads: Threads = THREADS,
+        express: bool = False,
     ) -> FilesystemEventStreamStore:
         """Open a root whose lock the caller holds. Blocks; raises StoreCorrupt or OSError.
 
         Args:
             start_flusher: False leaves flushing to whoever calls `flusher` by hand.
             threads: where the flusher, reads and the putting away of ids run.
+            express: whether small batches may go past `commit` where that is possible.
         """
         settings, disk = settings or StorageSettings(), disk or Disk()
         folder = root / LOG_FOLDER
@@ -132,10 +141,13 @@ class FilesystemEventStreamStore(EventStreamStore):
             log.info("%s: recovered %s", root, recovery)
         if start_flusher:
             flusher.start()
-        return cls(files, commit_log, backlog, flusher, settings, recovery, threads)
+        device = device_of(disk, threads) if express else None
+        return cls(files, commit_log, backlog, flusher, settings, recovery, threads, device)
 
     def close(self) -> None:
         """Flush, checkpoint, and leave nothing but the files behind."""
+        if self.express is not None:
+            self.express.device.close()
         try:
             self.flusher.close()
             if self.flusher.failure is None and not self.flusher.full:
@@ -148,15 +160,24 @@ class FilesystemEventStreamStore(EventStreamStore):
     # --- writing: the writer's thread ---
 
     def commit(self, batch: Sequence[StreamCommit]) -> None:
+        if not self._may_grow():
+            if self.flusher.failure is not None:
+                raise OSError("the stream files could not be written") from self.flusher.failure
+            self._wait_for_room()
+        self._log.append(batch)
+        self._durable(batch)
+
+    def _may_grow(self) -> bool:
+        """Whether the log has room without waiting; has the flusher hurry when it gets scarce."""
         if self.flusher.failure is not None:
-            raise OSError("the stream files could not be written") from self.flusher.failure
+            return False
         if self._log.segments > self._segments_max // 2:
             self.flusher.hurry(pressing=self._log.segments >= self._segments_max)
-            if self._log.segments > self._segments_max:
-                self._wait_for_room()
         elif self.flusher.unflushed_bytes > self._unflushed_bytes_max:
             self.flusher.hurry()
-        self._log.append(batch)
+        return self._log.segments <= self._segments_max
+
+    def _durable(self, batch: Sequence[StreamCommit]) -> None:
         self._backlog.add(batch, self._log.seal)
         self._events += sum([len(commit.lines) for commit in batch])
 
@@ -245,10 +266,10 @@ class FilesystemEventStreamStore(EventStreamStore):
 
     async def ids(self, key: str) -> EventIds:
         head = await self.head(key)
-        folder = self._files.folder(key)
+        folder, name = self._files.folder(key), self._files.events_path(key).stem
         try:
             index = await self._on_thread(
-                open_ids, folder, head.epoch, self._files.disk, self._putting_away
+                open_ids, folder, head.epoch, self._files.disk, self._putting_away, name
             )
         except OSError as error:
             raise self._files.failed(key, error) from error
@@ -262,6 +283,13 @@ class FilesystemEventStreamStore(EventStreamStore):
             at += len(lines)
             index.committed(at)
         return index
+
+    async def keys(self, prefix: str) -> list[str]:
+        return await self._on_thread(self._keys, prefix)
+
+    def _keys(self, prefix: str) -> list[str]:
+        unflushed = [key for key in self._backlog.keys() if key.startswith(prefix)]
+        return sorted({*unflushed, *stored_keys(self._files, self._files.disk, prefix)})
 
     def statistics(self) -> StoreStatistics:
         return StoreStatistics(

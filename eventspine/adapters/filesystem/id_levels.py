@@ -1,5 +1,7 @@
 """The sorted files of the id index: `events.ids.0` … `events.ids.7`. Little-endian.
 
+A stream that lies beside its siblings, `{name}.jsonl`, has `{name}.ids.0` …
+
     head   "ESIDS\x00\x00\x01" | epoch u64 | first u64 | last u64 | count u64
            | crc32 of the words u32 | zeros 16 | crc32 of these u32
     word   u64: 30 bits of the id's fingerprint, then 34 bits of its sequence; ascending
@@ -63,8 +65,8 @@ class Level(NamedTuple):
             self.map.close()
 
 
-def level_path(folder: Path, n: int) -> Path:
-    return folder / f"events.ids.{n}"
+def level_path(folder: Path, n: int, name: str = "events") -> Path:
+    return folder / f"{name}.ids.{n}"
 
 
 def read_level(path: Path, epoch: int, disk: Disk) -> Level | None:

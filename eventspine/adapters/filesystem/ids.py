@@ -64,9 +64,11 @@ class FilesystemEventIds(EventIds):
         covered: int,
         disk: Disk,
         executor: Executor,
+        name: str = "events",
     ) -> None:
         self.covered = covered
         self._folder = folder
+        self._name = name
         self._epoch = epoch
         self._levels = list(levels)
         self._disk = disk
@@ -99,7 +101,7 @@ class FilesystemEventIds(EventIds):
             words = array("Q", sorted(self._words(sequence)))
             self._job = self._executor.submit(
                 _put_away, self._folder, self._epoch, tuple(self._levels),
-                self.covered + 1, sequence, words, self._disk,
+                self.covered + 1, sequence, words, self._disk, self._name,
             )  # fmt: skip
 
     def _words(self, through: int) -> list[int]:
@@ -151,6 +153,7 @@ def _put_away(
     through: int,
     words: array[int],
     disk: Disk,
+    name: str,
 ) -> _PutAway:
     """Merge words into the lowest level that can take them and all below it."""
     n = 0
@@ -164,19 +167,26 @@ def _put_away(
             break
         newer = sorted([*older, *newer])  # of a level below the one that takes it: small
         n += 1
-    merged = write_level(level_path(folder, n), epoch, first, through, older, newer, disk)
+    merged = write_level(level_path(folder, n, name), epoch, first, through, older, newer, disk)
     for lower in range(n):
-        if levels[lower] is not None and disk.exists(level_path(folder, lower)):
-            disk.unlink(level_path(folder, lower))  # it may be gone: a former owner's job ran late
+        path = level_path(folder, lower, name)
+        if levels[lower] is not None and disk.exists(path):
+            disk.unlink(path)  # it may be gone: a former owner's job ran late
     return _PutAway(n, merged, through)
 
 
-def open_ids(folder: Path, epoch: int, disk: Disk, executor: Executor) -> FilesystemEventIds:
-    """The index as far as its files go; the caller adds the ids of the events after `covered`."""
-    levels = [read_level(level_path(folder, n), epoch, disk) for n in range(LEVELS_MAX)]
+def open_ids(
+    folder: Path, epoch: int, disk: Disk, executor: Executor, name: str = "events"
+) -> FilesystemEventIds:
+    """The index as far as its files go; the caller adds the ids of the events after `covered`.
+
+    Args:
+        name: what the names of its files begin with.
+    """
+    levels = [read_level(level_path(folder, n, name), epoch, disk) for n in range(LEVELS_MAX)]
     covered = 0
     for level in sorted((level for level in levels if level), key=lambda level: level.first):
         if level.first > covered + 1:
             break
         covered = max(covered, level.last)
-    return FilesystemEventIds(folder, epoch, levels, covered, disk, executor)
+    return FilesystemEventIds(folder, epoch, levels, covered, disk, executor, name)

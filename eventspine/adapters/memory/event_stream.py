@@ -96,6 +96,10 @@ class MemoryEventStreamStore(EventStreamStore):
         lines = list(stream.lines) if stream else []
         return _Ids({event_id_of(line): n for n, line in enumerate(lines, 1)})
 
+    async def keys(self, prefix: str) -> list[str]:
+        with self._lock:
+            return sorted([key for key in self._streams if key.startswith(prefix)])
+
     def close(self) -> None:
         """Nothing to do: the events go with the object."""
 

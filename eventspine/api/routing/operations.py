@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from eventspine.api.operation import BODY, Described, Operation, array, member
+from eventspine.contracts.circuit import CIRCUIT_STATES
 
 _TEXT = {"type": "string"}
 _TEXT_OR_NULL = {"type": ["string", "null"]}
@@ -14,10 +15,21 @@ _ROUTE = {"$ref": "#/components/schemas/ResourceRoute"}
 _ROUTE_OR_NULL = {"anyOf": [_ROUTE, {"type": "null"}]}
 _SPEC = {"$ref": "#/components/schemas/RouteSpec"}
 _OBJECT = {"type": "object"}
+_CIRCUIT = member(
+    backend=_TEXT,
+    state={"enum": list(CIRCUIT_STATES)},
+    failures=_WHOLE,
+    opened_at=_TEXT_OR_NULL,
+    next_try_at=_TEXT_OR_NULL,
+    last_error=_TEXT_OR_NULL,
+    last_error_at=_TEXT_OR_NULL,
+    last_ok_at=_TEXT_OR_NULL,
+)
 _HEALTH = member(
     state={"enum": ["serving", "stale", "unused"]},
     serving_revision=_WHOLE_OR_NULL,
     reason=_TEXT_OR_NULL,
+    circuit={"anyOf": [_CIRCUIT, {"type": "null"}]},
 )
 _KEY = member(resource_kind=_TEXT, tenant_id=_TEXT, env=_TEXT, project_id=_TEXT, mode=_TEXT)
 _ROW = member(before=_ROUTE_OR_NULL, after=_ROUTE_OR_NULL, diff=array(_OBJECT))
@@ -37,6 +49,7 @@ _TRIED: dict[str, Any] = member(
     diff=array(_OBJECT),
     probe=member(ok={"type": "boolean"}, steps=array(_TEXT), detail=_TEXT_OR_NULL),
     moves=array(_KEY),
+    left_behind=_WHOLE_OR_NULL,
 )
 _TRIAL = Described("What it would do", _TRIED, {})
 _CHANGED_OR_TRIAL = Described(
@@ -58,6 +71,7 @@ _EXPLAINED = member(
     health={"anyOf": [_HEALTH, {"type": "null"}]},
     refused=_TEXT_OR_NULL,
     why=_TEXT,
+    files={"type": "object", "additionalProperties": _TEXT},
     candidates=array(
         member(key=_KEY, exists={"type": "boolean"}, wins={"type": "boolean"}, why=_TEXT)
     ),
@@ -68,7 +82,7 @@ _REFUSED = (
     "unsupported_backend",
     "backend_refused_in_mode!",
 )
-_WRITTEN = ("route_conflict", "store_unavailable", "store_full")
+_WRITTEN = ("route_conflict", "registry_edit_broken", "store_unavailable", "store_full")
 _KEY_QUERY = ("?resource_kind", "?tenant_id", "?env", "?project_id", "?mode")
 
 
@@ -107,8 +121,10 @@ OPERATIONS: tuple[Operation, ...] = (
             "unsupported_backend",
             "backend_refused_in_mode!",
             "route_conflict",
+            "registry_edit_broken",
             "store_unavailable",
             "store_full",
+            "audit_unavailable",
         ),
     ),
     Operation(
@@ -120,7 +136,12 @@ OPERATIONS: tuple[Operation, ...] = (
         "",
         ("!resource_kind", "!tenant_id", "!env", "?project_id", "!mode"),
         answers={200: "route"},
-        errors=("invalid_id", "no_route_configured", "backend_refused_in_mode"),
+        errors=(
+            "invalid_id",
+            "no_route_configured",
+            "backend_refused_in_mode",
+            "backend_not_declared",
+        ),
     ),
     Operation(
         "get",
@@ -150,8 +171,10 @@ OPERATIONS: tuple[Operation, ...] = (
             "backend_refused_in_mode!",
             "route_conflict",
             "route_not_found",
+            "registry_edit_broken",
             "store_unavailable",
             "store_full",
+            "audit_unavailable",
         ),
     ),
     Operation(
@@ -167,8 +190,10 @@ OPERATIONS: tuple[Operation, ...] = (
             "invalid_id",
             "route_not_found",
             "route_conflict",
+            "registry_edit_broken",
             "store_unavailable",
             "store_full",
+            "audit_unavailable",
         ),
     ),
     Operation(

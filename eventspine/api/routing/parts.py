@@ -66,3 +66,11 @@ async def json_members(call: Call, bytes_max: int) -> dict[str, Any]:
     if not isinstance(members, dict):
         raise InvalidRoute("the body must be a JSON object")
     return members
+
+
+def reason_of(members: dict[str, Any]) -> str | None:
+    """Why, as a body states it. Raises InvalidRequest."""
+    reason = members.get("reason")
+    if reason is not None and not (isinstance(reason, str) and len(reason) <= 1000):
+        raise InvalidRequest("reason is a text of at most 1000 characters", parameter="reason")
+    return reason

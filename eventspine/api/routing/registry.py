@@ -7,8 +7,6 @@ of each row says: `serving` (ACK) or `stale` and why (NACK).
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
@@ -17,12 +15,14 @@ from eventspine.api.address import RawRoute, raw_path
 from eventspine.api.answer import Answer, Header, json_answer
 from eventspine.api.call import Call
 from eventspine.api.problem import problem
+from eventspine.api.routing.asked import asked
 from eventspine.api.routing.parts import (
     KEY_NAMES,
     changed_by,
     if_revision,
     json_members,
     key_parts,
+    reason_of,
     scope_key,
 )
 from eventspine.api.routing.watch import RouteWatch
@@ -44,11 +44,11 @@ class RegistryEndpoints:
 
     def routes(self) -> list[BaseRoute]:
         return [
-            RawRoute("/v1/routes/explain", {"GET": self.explain}),
+            RawRoute("/v1/routes/explain", {"GET": asked(self.explain)}),
             RawRoute("/v1/routes/history", {"GET": self.history}),
-            RawRoute("/v1/routes/rollback", {"POST": self.rollback}),
+            RawRoute("/v1/routes/rollback", {"POST": asked(self.rollback)}),
             RawRoute("/v1/routes/plan", {"POST": self.plan}),
-            RawRoute("/v1/routes/apply", {"POST": self.apply}),
+            RawRoute("/v1/routes/apply", {"POST": asked(self.apply)}),
             RawRoute("/v1/routes/watch", {"GET": self.watch}),
         ]
 
@@ -73,7 +73,7 @@ class RegistryEndpoints:
         expected = if_revision(call.fields, "the revision of the registry")
         by = changed_by(call.fields)
         members = await json_members(call, self._bytes_max)
-        to, reason = members.get("to"), _reason(members)
+        to, reason = members.get("to"), reason_of(members)
         if type(to) is not int or to < 0 or members.keys() - {"to", "reason"}:
             raise InvalidRequest("the body is {to: a revision, reason: a text}", parameter="to")
         try:
@@ -101,7 +101,7 @@ class RegistryEndpoints:
         query.parsed(call.query, ())
         by = changed_by(call.fields)
         members = await json_members(call, self._bytes_max)
-        reason = _reason(members)
+        reason = reason_of(members)
         members.pop("reason", None)
         try:
             change = await self._routes.apply(checked_file(members), by, reason)
@@ -126,13 +126,6 @@ class RegistryEndpoints:
             "health": {"/".join(k): self._routes.health(k).model_dump() for k in keys},
         }
         return json_answer(200, answer, [_NO_STORE])
-
-
-def _reason(members: dict[str, Any]) -> str | None:
-    reason = members.get("reason")
-    if reason is not None and not (isinstance(reason, str) and len(reason) <= 1000):
-        raise InvalidRequest("reason is a text of at most 1000 characters", parameter="reason")
-    return reason
 
 
 def _refused(call: Call, error: BackendRefusedInMode) -> Answer:

@@ -88,6 +88,15 @@ _LIMIT = member(
     thresholds=array(_NUMBER),
     at=_TIME,
 )
+_HOLDING: Schema = {
+    **_LIMIT,
+    "properties": {
+        **_LIMIT["properties"],
+        "source": {"enum": ["ledger", "policy"]},
+        "policy_id": _TEXT,
+    },
+    "required": sorted([*_LIMIT["required"], "source"]),
+}
 _CROSSED = member(
     account=_TEXT,
     window=_WINDOW,
@@ -136,6 +145,7 @@ _BALANCE = member(
     limit=_maybe(_NUMBER),
     soft=_maybe(_NUMBER),
     available=_maybe(_NUMBER),
+    limits=array(_HOLDING),
 )
 
 _TAG = "budget"
@@ -154,7 +164,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "",
         ("?account",),
         "headers",
-        answers={200: Described("Limits", member(limits=array(_LIMIT)), {})},
+        answers={200: Described("Limits", member(limits=array(_HOLDING)), {})},
         errors=_ERRORS,
     ),
     Operation(

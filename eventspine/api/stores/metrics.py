@@ -27,7 +27,7 @@ from eventspine.api.service import SpineService
 from eventspine.api.stores.exposition import exposition
 from eventspine.contracts.errors import InvalidJson, InvalidRequest, MetricNotFound
 from eventspine.contracts.metrics import TIERS
-from eventspine.services.metrics import MetricsStoreService, NewPoint
+from eventspine.services.metrics import LEAST_OF_A_CHART, MetricsStoreService, NewPoint
 
 _NO_STORE: Header = (b"cache-control", b"no-store")
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?", re.ASCII)
@@ -71,38 +71,45 @@ class MetricEndpoints:
         return json_answer(201, {"points": [point.as_json() for point in points]}, [_NO_STORE])
 
     async def query(self, call: Call) -> ASGIApp:
-        values = query.parsed(call.query, ["start", "end", "limit", "tags"])
+        values = query.parsed(call.query, ["start", "end", "limit", "downsample", "tags"])
         limit = query.whole_number(values, "limit", 1) or self._limits.page_events_default
+        downsample = query.whole_number(values, "downsample", LEAST_OF_A_CHART)
         points = await self._metrics(call).query(
             call.parameters["metric_name"],
-            tags=_tags(values),
+            tags=query.pairs(values, "tags"),
             start=_time(values, "start"),
             end=_time(values, "end"),
             limit=limit,
+            downsample=downsample,
         )
         return json_answer(200, {"points": [point.as_json() for point in points]}, [_NO_STORE])
 
     async def latest(self, call: Call) -> ASGIApp:
         values = query.parsed(call.query, ["tags"])
         name = call.parameters["metric_name"]
-        point = await self._metrics(call).get_latest(name, tags=_tags(values))
+        point = await self._metrics(call).get_latest(name, tags=query.pairs(values, "tags"))
         if point is None:
             raise MetricNotFound(f"no point of {name[:100]!r}")
         return json_answer(200, point.as_json(), [_NO_STORE])
 
     async def aggregate(self, call: Call) -> ASGIApp:
-        names = ["start", "end", "step", "agg", "tags", "tier", "fill"]
+        names = ["start", "end", "step", "agg", "tags", "tier", "fill", "group_by"]
         values = query.parsed(call.query, names)
-        windows = await self._metrics(call).aggregate(
-            call.parameters["metric_name"],
-            values.get("agg", "avg"),
-            start=_time(values, "start"),
-            end=_time(values, "end"),
-            step_s=_seconds(values, "step") if "step" in values else None,
-            tags=_tags(values),
-            tier=values.get("tier"),
-            fill=values.get("fill", "null"),
-        )
+        metrics, name = self._metrics(call), call.parameters["metric_name"]
+        wanted: dict[str, Any] = {
+            "start": _time(values, "start"),
+            "end": _time(values, "end"),
+            "step_s": _seconds(values, "step") if "step" in values else None,
+            "tags": query.pairs(values, "tags"),
+            "tier": values.get("tier"),
+            "fill": values.get("fill", "null"),
+        }
+        aggregate = values.get("agg", "avg")
+        if "group_by" in values:
+            names = [unquote(one) for one in values["group_by"].split(",")]
+            grouped = await metrics.aggregate_by(name, aggregate, names, **wanted)
+            return json_answer(200, grouped.as_json(), [_NO_STORE])
+        windows = await metrics.aggregate(name, aggregate, **wanted)
         return json_answer(200, windows.as_json(), [_NO_STORE])
 
     async def exposed(self, call: Call) -> ASGIApp:
@@ -139,16 +146,6 @@ def _seconds(values: dict[str, str], name: str) -> float:
     return float(values[name])
 
 
-def _tags(values: dict[str, str]) -> dict[str, str]:
-    tags: dict[str, str] = {}
-    for piece in filter(None, values.get("tags", "").split(",")):
-        name, is_there, value = piece.partition("=")
-        if not is_there or not name:
-            raise InvalidRequest("tags must be name=value, with commas between", parameter="tags")
-        tags[unquote(name)] = unquote(value)
-    return tags
-
-
 # --- what they are, for /openapi.json ---------------------------------------------------------
 
 _TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
@@ -172,18 +169,18 @@ _NEW_POINT: dict[str, Any] = {
     "required": ["value"],
     "additionalProperties": False,
 }
-_WINDOWS = member(
-    metric_name={"type": "string"},
-    aggregate={"type": "string"},
-    start=_TIME,
-    end=_TIME,
-    step_s={"type": "number"},
-    tier={"type": "string", "enum": list(TIERS)},
-    complete={"type": "boolean"},
-    windows=array(
-        member(start=_TIME, value={"type": ["number", "null"]}, count={"type": "integer"})
-    ),
-)
+_EACH = array(member(start=_TIME, value={"type": ["number", "null"]}, count={"type": "integer"}))
+_ABOUT: dict[str, Any] = {
+    "metric_name": {"type": "string"},
+    "aggregate": {"type": "string"},
+    "start": _TIME,
+    "end": _TIME,
+    "step_s": {"type": "number"},
+    "tier": {"type": "string", "enum": list(TIERS)},
+    "complete": {"type": "boolean"},
+}
+_WINDOWS = member(**_ABOUT, windows=_EACH)
+_GROUPED = member(**_ABOUT, groups=array(member(tags=_TAGS, windows=_EACH)))
 _ERRORS = (*OWNER, "no_route_configured")
 _POINTS = Described("Points in the order of time", member(points=array(_POINT)), {})
 OPERATIONS: tuple[Operation, ...] = (
@@ -206,8 +203,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "queryMetric",
         "metrics",
         "Points as they came",
-        "The newest ones where there are more than `limit`, or than are kept in memory.",
-        ("?metric_start", "?metric_end", "limit", "?metric_tags"),
+        "The newest ones where there are more than `limit`, or than are kept in memory. With "
+        "`downsample` instead so many as look like all of them in a chart (LTTB).",
+        ("?metric_start", "?metric_end", "limit", "?metric_downsample", "?metric_tags"),
         "headers",
         answers={200: _POINTS},
         errors=_ERRORS,
@@ -231,13 +229,16 @@ OPERATIONS: tuple[Operation, ...] = (
         "metrics",
         "What the points add up to, window by window",
         "All series that have the tags together. Percentiles come from merged sketches. Windows "
-        "begin at multiples of the step; without a step one is chosen that suits the range.",
+        "begin at multiples of the step; without a step one is chosen that suits the range. With "
+        "`group_by` there are windows for each group of series, in `groups`.",
         (
             *("?metric_agg", "?metric_start", "?metric_end", "?metric_step"),
-            *("?metric_tags", "?metric_tier", "?metric_fill"),
+            *("?metric_tags", "?metric_tier", "?metric_fill", "?metric_group_by"),
         ),
         "headers",
-        answers={200: Described("Windows in the order of time", _WINDOWS, {})},
+        answers={
+            200: Described("Windows in the order of time", {"oneOf": [_WINDOWS, _GROUPED]}, {})
+        },
         errors=(*_ERRORS, "too_large", "extra_missing"),
     ),
     Operation(

@@ -9,48 +9,48 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import TypeVar
 
 import msgspec
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from eventspine.api import negotiation, query
+from eventspine.api import query
 from eventspine.api.address import Endpoint, RawRoute
 from eventspine.api.answer import Answer, Header, json_answer
-from eventspine.api.body import read_body
 from eventspine.api.call import Call
 from eventspine.api.context import ContextReader
-from eventspine.api.refusals import ClientGone
 from eventspine.api.service import SpineService
+from eventspine.api.stores.object_requests import (
+    NO_STORE,
+    SHA256_HEADER,
+    PresignBounds,
+    asked_for,
+    condition,
+    content_type,
+    described,
+    described_part,
+    pieces,
+    presigned,
+    quoted,
+    stated_sum,
+)
 from eventspine.contracts.errors import (
-    InvalidJson,
-    InvalidRequest,
     ObjectNotFound,
     RangeNotSatisfiable,
-    TooLarge,
     UploadRefused,
 )
-from eventspine.contracts.objects import Condition, StoredObject
-from eventspine.services.objects import OCTETS, ObjectStoreService
+from eventspine.contracts.objects import StoredObject
+from eventspine.services.objects import ObjectStoreService
 
-_A = TypeVar("_A")
 _PAGE_NAMES = frozenset(["prefix", "after", "limit"])
-_NO_STORE: Header = (b"cache-control", b"no-store")
 _REVALIDATE: Header = (b"cache-control", b"no-cache")
 _SANDBOX: Header = (b"content-security-policy", b"sandbox; default-src 'none'")
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
-SHA256_HEADER = b"x-object-sha256"
 
 
-class _Presign(msgspec.Struct, forbid_unknown_fields=True):
+class _Presign(PresignBounds, forbid_unknown_fields=True, kw_only=True):
     key: str
-    content_type: str = OCTETS
-    size_max: int | float | None = None
-    expires_s: float = 900.0
 
 
 class _Asset(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,6 +66,7 @@ class ObjectEndpoints:
         self._spine = spine
         self._contexts = contexts
         self._limits = spine.settings.limits
+        self._body_bytes_max = self._limits.body_bytes_max
 
     def routes(self) -> list[BaseRoute]:
         one = {"GET": self.get, "HEAD": self.head, "PUT": self.put, "DELETE": self.delete}
@@ -86,7 +87,7 @@ class ObjectEndpoints:
             values.get("prefix", ""), after=values.get("after"), limit=limit
         )
         found = [one.as_json() for one in page.objects]
-        return json_answer(200, {"objects": found, "next": page.next}, [_NO_STORE])
+        return json_answer(200, {"objects": found, "next": page.next}, [NO_STORE])
 
     async def head(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
@@ -103,50 +104,39 @@ class ObjectEndpoints:
             raise ObjectNotFound(f"no object {key[:100]!r}")
         tags = call.fields.joined(b"if-none-match")
         if tags == "*" or f'"{stored.etag}"' in tags:
-            return Answer(304, headers=[(b"etag", _quoted(stored)), _REVALIDATE])
+            return Answer(304, headers=[(b"etag", quoted(stored)), _REVALIDATE])
         return _Download(objects, key, _range(call, stored))
 
     async def put(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
-        condition, sha256 = _condition(call), call.fields.text(SHA256_HEADER)
-        if sha256 is not None and not _SHA256.fullmatch(sha256):
-            raise InvalidRequest("must be 64 hexadecimal digits", parameter="X-Object-Sha256")
+        wanted, sha256 = condition(call), stated_sum(call)
         stored = await self._objects(call).put_stream(
             call.parameters["key"],
-            _pieces(call, self._limits.object_bytes_max, "object_bytes_max"),
-            content_type=_content_type(call),
-            condition=condition,
+            pieces(call, self._limits.object_bytes_max, "object_bytes_max"),
+            content_type=content_type(call),
+            condition=wanted,
             sha256=sha256,
         )
-        return _described(stored)
+        return described(stored)
 
     async def delete(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
         key = call.parameters["key"]
-        if not await self._objects(call).delete_object(key, condition=_condition(call)):
+        if not await self._objects(call).delete_object(key, condition=condition(call)):
             raise ObjectNotFound(f"no object {key[:100]!r}")
         return Answer(204)
 
     async def register(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
-        objects, asked = self._objects(call), await self._asked(call, _asset)
+        objects, asked = self._objects(call), await asked_for(call, _asset, self._body_bytes_max)
         metadata = msgspec.json.decode(asked.metadata)
-        return _described(await objects.register_asset(call.parameters["key"], metadata))
+        return described(await objects.register_asset(call.parameters["key"], metadata))
 
     async def presign(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
-        objects, asked = self._objects(call), await self._asked(call, _presign)
-        made = await objects.presign_upload(
-            asked.key, asked.content_type, _whole(asked.size_max), asked.expires_s
-        )
-        answer = {
-            "method": "PUT",
-            "path": made.path,
-            "content_type": made.content_type,
-            "size_max": made.size_max,
-            "expires_at": made.expires_at,
-        }
-        return json_answer(200, answer, [_NO_STORE])
+        objects = self._objects(call)
+        asked = await asked_for(call, _presign, self._body_bytes_max)
+        return presigned(await objects.presign_upload(asked.key, *asked.bounds))
 
     async def upload(self, call: Call) -> ASGIApp:
         """The token says whose upload it is; the context headers are not looked at."""
@@ -154,24 +144,27 @@ class ObjectEndpoints:
         if call.fields.get(b"if-match") or call.fields.get(b"if-none-match"):
             raise UploadRefused("conditions are not part of what was signed")
         grant = await self._spine.upload_grant(call.parameters["token"])
-        grant.check("PUT", _content_type(call))
-        stored = await self._spine.objects(grant.context(call.request_id)).put_stream(
+        grant.check("PUT", content_type(call))
+        objects = self._spine.objects(grant.context(call.request_id))
+        body = pieces(call, grant.size_max, "size_max")
+        if grant.upload_id:
+            part = await objects.uploads.put_part(
+                grant.key,
+                grant.upload_id,
+                grant.part,
+                body,
+                sha256=stated_sum(call),
+                size_max=grant.size_max,
+            )
+            return described_part(part)
+        stored = await objects.put_stream(
             grant.key,
-            _pieces(call, grant.size_max, "size_max"),
+            body,
+            sha256=stated_sum(call),
             content_type=grant.content_type,
             size_max=grant.size_max,
         )
-        return _described(stored)
-
-    async def _asked(self, call: Call, decoder: msgspec.json.Decoder[_A]) -> _A:
-        negotiation.require_json(call.fields)
-        body = await read_body(call.receive, call.fields, self._limits.body_bytes_max)
-        try:
-            return decoder.decode(body)
-        except msgspec.ValidationError as error:
-            raise InvalidRequest(str(error)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidJson(f"the body is not JSON: {error}") from None
+        return described(stored)
 
     def _objects(self, call: Call) -> ObjectStoreService:
         return self._spine.objects(self._contexts.read(call.fields, call.request_id))
@@ -214,17 +207,13 @@ def _keyed(key: str, endpoint: Endpoint) -> Endpoint:
     return keyed
 
 
-def _quoted(stored: StoredObject) -> bytes:
-    return f'"{stored.etag}"'.encode()
-
-
 def _headers(stored: StoredObject, size: int) -> list[Header]:
     digest = b64encode(bytes.fromhex(stored.sha256))
     return [
         (b"content-type", stored.content_type.encode()),
         (b"content-length", b"%d" % size),
         (b"accept-ranges", b"bytes"),
-        (b"etag", _quoted(stored)),
+        (b"etag", quoted(stored)),
         (SHA256_HEADER, stored.sha256.encode()),
         (b"repr-digest", b"sha-256=:%b:" % digest),
         _REVALIDATE,
@@ -232,38 +221,12 @@ def _headers(stored: StoredObject, size: int) -> list[Header]:
     ]
 
 
-def _described(stored: StoredObject) -> Answer:
-    return json_answer(200, stored.as_json(), [(b"etag", _quoted(stored)), _NO_STORE])
-
-
-def _condition(call: Call) -> Condition:
-    """What If-Match and `If-None-Match: *` ask for."""
-    wanted, unwanted = call.fields.text(b"if-match"), call.fields.text(b"if-none-match")
-    if unwanted not in (None, "*"):
-        raise InvalidRequest("If-None-Match must be *", parameter="If-None-Match")
-    tag = "*" if wanted == "*" else negotiation.entity_tag(call.fields)
-    return Condition(tag, unwanted is not None)
-
-
-def _whole(size: float | None) -> int | None:
-    """JSON has one kind of number: 5.0 is 5."""
-    if size is None:
-        return None
-    if size != size // 1:
-        raise InvalidRequest("size_max must be a whole number", parameter="size_max")
-    return int(size)
-
-
-def _content_type(call: Call) -> str:
-    return call.fields.text(b"content-type") or OCTETS
-
-
 def _range(call: Call, stored: StoredObject) -> tuple[int, int | None] | None:
     """Start and stop of the one range that is asked for; None: the whole (RFC 9110, 14.2)."""
     found = _RANGE.fullmatch(call.fields.text(b"range") or "")
     if found is None or found[1] == found[2] == "":
         return None
-    if call.fields.get(b"if-range") not in (None, _quoted(stored)):
+    if call.fields.get(b"if-range") not in (None, quoted(stored)):
         return None
     if found[1] == "":
         if int(found[2]) == 0:
@@ -274,19 +237,3 @@ def _range(call: Call, stored: StoredObject) -> tuple[int, int | None] | None:
     if int(found[2]) < int(found[1]):
         return None
     return int(found[1]), int(found[2]) + 1
-
-
-async def _pieces(call: Call, maximum: int, limit: str) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises TooLarge before the first byte is read, and ClientGone."""
-    stated = call.fields.get(b"content-length")
-    if stated is not None and stated.isdigit() and int(stated[:19]) > maximum:
-        actual = int(stated[:19])
-        text = f"the object has {actual} bytes, the limit is {maximum}"
-        raise TooLarge(text, limit=limit, maximum=maximum, actual=actual)
-    more = True
-    while more:
-        message = await call.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        more = message.get("more_body", False)
-        yield message.get("body", b"")

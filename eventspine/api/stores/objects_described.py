@@ -7,34 +7,52 @@ from typing import Any
 from eventspine.api.operation import BODY, OWNER, WRITING, Described, Operation, array, member
 from eventspine.api.parameters import id_schema
 from eventspine.contracts.limits import Limits
-from eventspine.services.objects import TYPE
+from eventspine.contracts.object_uploads import PARTS_MAX
+from eventspine.services.object_presign import TYPE
 from eventspine.services.upload_grants import EXPIRES_S_MAX
 
-_TEXT: dict[str, Any] = {"type": "string"}
-_SIZE: dict[str, Any] = {"type": "integer", "minimum": 0}
-_BYTES: dict[str, Any] = {"type": "string", "format": "binary"}
+TEXT: dict[str, Any] = {"type": "string"}
+SIZE: dict[str, Any] = {"type": "integer", "minimum": 0}
+BYTES: dict[str, Any] = {"type": "string", "format": "binary"}
 _OBJECT = member(
-    key=_TEXT,
-    size=_SIZE,
-    sha256=_TEXT,
-    content_type=_TEXT,
-    etag=_TEXT,
-    version=_SIZE,
+    key=TEXT,
+    size=SIZE,
+    sha256=TEXT,
+    content_type=TEXT,
+    etag=TEXT,
+    version=SIZE,
     created_at={"type": "string", "format": "date-time"},
     metadata={},
 )
-_STORED = Described("The object as stored", _OBJECT, {"ETag": "Of this content"})
+PART = member(
+    number={"type": "integer", "minimum": 1, "maximum": PARTS_MAX},
+    size=SIZE,
+    sha256={"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    created_at={"type": "string", "format": "date-time"},
+)
+STORED = Described("The object as stored", _OBJECT, {"ETag": "Of this content"})
 _HEADERS = {"ETag": "Of this content", "X-Object-Sha256": "SHA-256 of the whole object"}
-_ERRORS = (*OWNER, "no_route_configured")
-_PUT = (*_ERRORS, *WRITING, "too_large", "request_timeout", "precondition_failed")
+ERRORS = (*OWNER, "no_route_configured")
+PUT = (*ERRORS, *WRITING, "too_large", "request_timeout", "precondition_failed")
+BOUNDS: dict[str, Any] = {
+    "content_type": {"type": "string", "pattern": f"^{TYPE}$"},
+    "size_max": {"anyOf": [{**SIZE, "maximum": Limits().object_bytes_max}, {"type": "null"}]},
+    "expires_s": {"type": "number", "exclusiveMinimum": 0, "maximum": EXPIRES_S_MAX},
+}
+PRESIGNED = Described(
+    "The address",
+    member(
+        method={"const": "PUT"},
+        path=TEXT,
+        content_type=TEXT,
+        size_max=SIZE,
+        expires_at=SIZE,
+    ),
+    {},
+)
 _PRESIGN = {
     "type": "object",
-    "properties": {
-        "key": id_schema(),
-        "content_type": {"type": "string", "pattern": f"^{TYPE}$"},
-        "size_max": {"anyOf": [{**_SIZE, "maximum": Limits().object_bytes_max}, {"type": "null"}]},
-        "expires_s": {"type": "number", "exclusiveMinimum": 0, "maximum": EXPIRES_S_MAX},
-    },
+    "properties": {"key": id_schema(), **BOUNDS},
     "required": ["key"],
     "additionalProperties": False,
 }
@@ -53,7 +71,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 "Objects", member(objects=array(_OBJECT), next={"type": ["string", "null"]}), {}
             )
         },
-        errors=_ERRORS,
+        errors=ERRORS,
     ),
     Operation(
         "get",
@@ -65,10 +83,10 @@ OPERATIONS: tuple[Operation, ...] = (
         ("Range",),
         "headers",
         answers={
-            200: Described("The bytes, as the type they came with", _BYTES, _HEADERS),
-            206: Described("The range", _BYTES, {**_HEADERS, "Content-Range": "Which bytes"}),
+            200: Described("The bytes, as the type they came with", BYTES, _HEADERS),
+            206: Described("The range", BYTES, {**_HEADERS, "Content-Range": "Which bytes"}),
         },
-        errors=(*_ERRORS, "object_not_found", "range_not_satisfiable"),
+        errors=(*ERRORS, "object_not_found", "range_not_satisfiable"),
     ),
     Operation(
         "put",
@@ -80,9 +98,9 @@ OPERATIONS: tuple[Operation, ...] = (
         "`If-None-Match: *` only if there is none, with X-Object-Sha256 only if it is that.",
         ("If-Match-Object", "If-None-Match"),
         "headers",
-        body=_BYTES,
-        answers={200: _STORED},
-        errors=(*_PUT, "checksum_mismatch"),
+        body=BYTES,
+        answers={200: STORED},
+        errors=(*PUT, "checksum_mismatch"),
     ),
     Operation(
         "delete",
@@ -94,7 +112,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ("If-Match-Object",),
         "headers",
         answers={204: "nothing"},
-        errors=(*_ERRORS, *WRITING, "precondition_failed", "object_not_found"),
+        errors=(*ERRORS, *WRITING, "precondition_failed", "object_not_found"),
     ),
     Operation(
         "put",
@@ -106,8 +124,8 @@ OPERATIONS: tuple[Operation, ...] = (
         (),
         "headers",
         body=member(metadata={}),
-        answers={200: _STORED},
-        errors=(*_ERRORS, *WRITING, *BODY, "object_not_found"),
+        answers={200: STORED},
+        errors=(*ERRORS, *WRITING, *BODY, "object_not_found"),
     ),
     Operation(
         "post",
@@ -119,30 +137,23 @@ OPERATIONS: tuple[Operation, ...] = (
         (),
         "headers",
         body=_PRESIGN,
-        answers={
-            200: Described(
-                "The address",
-                member(
-                    method={"const": "PUT"},
-                    path=_TEXT,
-                    content_type=_TEXT,
-                    size_max=_SIZE,
-                    expires_at=_SIZE,
-                ),
-                {},
-            )
-        },
-        errors=(*_ERRORS, *BODY),
+        answers={200: PRESIGNED},
+        errors=(*ERRORS, *BODY),
     ),
     Operation(
         "put",
         "/v1/uploads/{token}",
         "upload",
         "objects",
-        "Put the object that a signed address is for",
-        "Content-Type must be the one that was signed.",
-        body=_BYTES,
-        answers={200: _STORED},
-        errors=("invalid_id", *_PUT, "no_route_configured", "upload_refused"),
+        "Put the object, or the part of one, that a signed address is for",
+        "Content-Type must be the one that was signed. For a part, the answer is the part.",
+        body=BYTES,
+        answers={
+            200: Described("The object or the part as stored", {"anyOf": [STORED.schema, PART]}, {})
+        },
+        errors=(
+            *("invalid_id", *PUT, "no_route_configured", "upload_refused"),
+            *("checksum_mismatch", "upload_not_found"),
+        ),
     ),
 )

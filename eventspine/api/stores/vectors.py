@@ -57,6 +57,7 @@ class _Search(msgspec.Struct, forbid_unknown_fields=True):
     vector: list[float]
     k: int | float | None = None
     filter: dict[str, Any] | None = None
+    exact: bool = False
 
 
 _made = msgspec.json.Decoder(_Made)
@@ -83,6 +84,7 @@ class VectorEndpoints:
                 {"GET": self.get, "PUT": self.upsert, "DELETE": self.delete},
             ),
             RawRoute("/v1/vectors/{collection}/search", {"POST": self.search}),
+            RawRoute("/v1/vectors/{collection}/index", {"GET": self.index, "DELETE": self.rebuild}),
         ]
 
     # --- collections ---
@@ -142,9 +144,24 @@ class VectorEndpoints:
     async def search(self, call: Call) -> ASGIApp:
         vectors, stated = self._vectors(call), await self._read(call, _search)
         k = None if stated.k is None else _whole(stated.k, "k")
-        found = await vectors.search(call.parameters["collection"], stated.vector, k, stated.filter)
+        found = await vectors.search(
+            call.parameters["collection"], stated.vector, k, stated.filter, exact=stated.exact
+        )
         results = [one.as_json() for one in found]
-        return json_answer(200, {"results": results}, [_NO_STORE])
+        answer = {"results": results, "engine": found.engine, "exact": found.exact}
+        return json_answer(200, answer, [_NO_STORE])
+
+    # --- the index ---
+
+    async def index(self, call: Call) -> ASGIApp:
+        query.parsed(call.query, ())
+        status = await self._vectors(call).index(call.parameters["collection"])
+        return json_answer(200, status.as_json(), [_NO_STORE])
+
+    async def rebuild(self, call: Call) -> ASGIApp:
+        query.parsed(call.query, ())
+        await self._vectors(call).rebuild_index(call.parameters["collection"])
+        return Answer(204)
 
     # --- all of them ---
 

@@ -8,6 +8,7 @@ from typing import Any
 from eventspine.api.operation import BODY, OWNER, WRITING, Described, Operation, array, member
 from eventspine.api.parameters import id_schema
 from eventspine.contracts.vector_filter import CHOICES_MAX, FIELDS_MAX
+from eventspine.contracts.vector_index import ANN_ENGINE, EXACT_ENGINE, IndexState
 from eventspine.contracts.vectors import COMPONENT_MAX, Metric
 from eventspine.services.vectors import RESULTS_DEFAULT
 
@@ -61,6 +62,7 @@ _WRITTEN: dict[str, Any] = {
 _ERRORS = (*OWNER, "no_route_configured", "collection_not_found")
 _UPSERT_ERRORS = (*_ERRORS, *WRITING, *BODY, "invalid_vector")
 _COLLECTION_PATH = "/v1/vectors/{collection}"
+_INDEX_PATH = "/v1/vectors/{collection}/index"
 _POINT_PATH = "/v1/vectors/{collection}/points/{id}"
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -130,9 +132,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "searchPoints",
         "vectors",
         "The nearest points that match a filter",
-        "Exactly those, nearest first, ties in order of id. The filter names top-level members of "
+        "Nearest first, ties in order of id. The filter names top-level members of "
         "the metadata: a value to be equal to, or `eq`, `in`, `gt`, `gte`, `lt`, `lte`; all of it "
-        "has to hold.",
+        "has to hold. In a collection of more than `vector_exact_max` points an index may choose "
+        "which are looked at: then `exact` is false. `exact: true` looks at all that match.",
         context="headers",
         body={
             "type": "object",
@@ -140,6 +143,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 "vector": _VECTOR,
                 "k": {"type": "integer", "minimum": 1, "maximum": 1000, "default": RESULTS_DEFAULT},
                 "filter": _FILTER,
+                "exact": {"type": "boolean", "default": False},
             },
             "required": ["vector"],
             "additionalProperties": False,
@@ -147,11 +151,50 @@ OPERATIONS: tuple[Operation, ...] = (
         answers={
             200: Described(
                 "The results",
-                member(results=array(member(**_STORED, distance={"type": "number"}))),
+                member(
+                    results=array(member(**_STORED, distance={"type": "number"})),
+                    engine={"enum": [EXACT_ENGINE, ANN_ENGINE]},
+                    exact={"type": "boolean"},
+                ),
                 {},
             )
         },
         errors=(*_ERRORS, *BODY, "invalid_vector", "extra_missing"),
+    ),
+    Operation(
+        "get",
+        _INDEX_PATH,
+        "getIndex",
+        "vectors",
+        "How far the approximate index of a collection is",
+        "What is `behind` it, searches look at exactly.",
+        context="headers",
+        answers={
+            200: Described(
+                "The index",
+                member(
+                    state={"enum": [state.value for state in IndexState]},
+                    engine={"const": ANN_ENGINE},
+                    points={"type": "integer", "minimum": 0},
+                    behind={"type": "integer", "minimum": 0},
+                    progress={"type": "number", "minimum": 0, "maximum": 1},
+                    detail={"type": "string"},
+                ),
+                {},
+            )
+        },
+        errors=_ERRORS,
+    ),
+    Operation(
+        "delete",
+        _INDEX_PATH,
+        "rebuildIndex",
+        "vectors",
+        "Throw the approximate index away",
+        "It is built anew if the collection needs one; until then searches are exact.",
+        context="headers",
+        answers={204: "nothing"},
+        errors=_ERRORS,
     ),
     Operation(
         "put",

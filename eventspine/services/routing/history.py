@@ -27,10 +27,16 @@ class RouteHistory:
         self._revision = 0
         self._moved = anyio.Event()
         self.ended = False
+        self.notices = 0
 
     async def load(self, revision: int) -> None:
         self._revision = revision
         self._kept.extend((await self._load())[-KEPT_MAX:])
+
+    @property
+    def newest(self) -> RouteChange | None:
+        """The last change, if there was one."""
+        return self._kept[-1] if self._kept else None
 
     def add(self, change: RouteChange) -> None:
         """A change that is durable. Wakes who waits for it."""
@@ -41,6 +47,11 @@ class RouteHistory:
     def end(self) -> None:
         """The process stops: watchers end."""
         self.ended = True
+        self._wake()
+
+    def notice(self) -> None:
+        """Something about routes changed that is no revision: a switch. Wakes who waits."""
+        self.notices += 1
         self._wake()
 
     def _wake(self) -> None:
@@ -70,9 +81,10 @@ class RouteHistory:
             return None
         return [change for change in self._kept if change.revision > revision]
 
-    async def wait(self, revision: int) -> None:
-        """Until there is a change after `revision`, or the end."""
-        while self._revision <= revision and not self.ended:
+    async def wait(self, revision: int, notices: int | None = None) -> None:
+        """Until there is a change after `revision`, a notice after `notices`, or the end."""
+        notices = self.notices if notices is None else notices
+        while self._revision <= revision and self.notices <= notices and not self.ended:
             await self._moved.wait()
 
 

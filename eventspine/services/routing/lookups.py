@@ -6,10 +6,13 @@ Nothing here changes a row. Source: DESIGN decision 11; R-01 … R-04, R-08 … 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from eventspine.contracts.context import DEFAULT_PROJECT, RequestContext
+from eventspine.contracts.declared import Declared
 from eventspine.contracts.errors import (
+    BackendNotDeclared,
     BackendRefusedInMode,
     NoRouteConfigured,
     RouteConflict,
@@ -38,14 +41,20 @@ class Owners(Protocol):
     def stale(self) -> dict[RouteKey, str]: ...
 
 
+LookedUp = Callable[[RouteKey, ResourceRoute, str], None]
+
+
 class RouteLookups:
     """The rows of the registry as they are now."""
 
-    def __init__(self, settings: RoutingSettings) -> None:
+    def __init__(self, settings: RoutingSettings, declared: Declared | None = None) -> None:
         self._settings = settings
+        self.declared = declared or Declared({})
+        self.files: dict[str, str] = {}  # files of routes that are not taken, and why
         self._image = RegistryImage()
         self._by_key: dict[RouteKey, ResourceRoute] = {}
         self._owners: Owners | None = None
+        self.looked_up: LookedUp = lambda key, route, how: None
 
     def owned_by(self, owners: Owners) -> None:
         """Who opens what a row names; told of a change before anybody else."""
@@ -64,12 +73,17 @@ class RouteLookups:
         mode: str | None = None,
         *,
         context: RequestContext | None = None,
+        how: str = "resolve",
     ) -> ResourceRoute:
         """The route of a scope (FN-17). `mode` comes from `context` when it is left out.
+
+        Args:
+            how: it came about that somebody looks, for the audit.
 
         Raises:
             NoRouteConfigured: there is none; in every mode (D2c).
             BackendRefusedInMode: the mode guard, which looks again at every resolve.
+            BackendNotDeclared: it names a backend that the settings do not have for it.
         """
         mode = mode or (context.mode if context else None)
         if mode is None:
@@ -79,7 +93,8 @@ class RouteLookups:
         if route is None:
             raise NoRouteConfigured(resource_kind, **key._asdict())
         self.guard(route)
-        return route
+        self.looked_up(key, route, how)
+        return self.declared.resolved(route)
 
     def resolve(self, key: RouteKey) -> ResourceRoute | None:
         """The most specific row that serves a scope."""
@@ -104,6 +119,7 @@ class RouteLookups:
 
     def guard(self, route: RouteSpec) -> None:
         """R-04, R-09: the backends of one machine are for lab, or for modes the operator names."""
+        route = self.declared.resolved(route)
         allowed = (LAB_MODE, *self._settings.lab_backend_modes)
         if route.backend_type in LAB_BACKENDS and route.mode not in allowed:
             raise BackendRefusedInMode(
@@ -122,14 +138,30 @@ class RouteLookups:
 
     def explain(self, key: RouteKey) -> dict[str, Any]:
         """Which row serves a scope, which others could have, and why it is this one."""
-        return explained(key, self._by_key, self._refusal, self.health, self.revision)
+        route = self.resolve(key)
+        if route is not None:
+            self.looked_up(key, route, "explain")
+        found = explained(key, self._by_key, self._refusal, self.health, self.revision)
+        return {**found, "files": self.files}
+
+    def may_serve(self, route: RouteSpec) -> bool:
+        """Whether the guard lets a row serve, as the settings are."""
+        return self._refusal(route) is None
 
     def _refusal(self, route: RouteSpec) -> str | None:
         try:
             self.guard(route)
-        except BackendRefusedInMode as error:
+        except (BackendNotDeclared, BackendRefusedInMode) as error:
             return error.detail
         return None
+
+    def _target(self, route: RouteSpec) -> tuple[str, dict[str, Any]] | None:
+        """What a row leads to; None: to nothing that is declared."""
+        try:
+            found = self.declared.resolved(route)
+        except BackendNotDeclared:
+            return None
+        return found.backend_type, found.config
 
     # --- what a change expects ---
 
@@ -140,9 +172,7 @@ class RouteLookups:
             return False
         now = self.resolve(scope)
         better = now is not None and rows.index(now.key) < rows.index(spec.key)
-        return not better and (
-            now is None or (now.backend_type, now.config) != (spec.backend_type, spec.config)
-        )
+        return not better and (now is None or self._target(now) != self._target(spec))
 
     def _expect_none(self, key: RouteKey) -> None:
         existing = self.find(key)

@@ -14,13 +14,18 @@ from eventspine.contracts.route_change import Difference, RouteHealth
 
 
 class Trial(NamedTuple):
-    """A change that was tried. `moves`: scopes in use that would get another backend."""
+    """A change that was tried.
+
+    `moves`: scopes in use that would get another backend. `left_behind`: how many streams would
+    stay at the old one; None when it would stay the backend.
+    """
 
     revision: int
     action: str
     diff: Difference
     probe: Probe
     moves: list[RouteKey]
+    left_behind: int | None = None
 
     def members(self) -> dict[str, Any]:
         return {
@@ -30,6 +35,7 @@ class Trial(NamedTuple):
             "diff": self.diff,
             "probe": self.probe._asdict(),
             "moves": [key._asdict() for key in self.moves],
+            "left_behind": self.left_behind,
         }
 
 

@@ -1,0 +1,104 @@
+"""`@mutation`: a method of a store that changes something leaves records in the audit (R-27).
+
+    @mutation("tabular_store", "table.write", "table_name", "operations")
+    async def write(self, table_name, operations): …
+
+Job: know what is called and with what, for the kinds that `audit.kinds` names; for any other kind
+a call costs a look into a set.
+Rules: where the audit is strict, the intent is durable before the method runs, and what came of it
+follows, queued; else one record follows, queued. A record says names and sizes, never contents: of
+the arguments only those that are listed, of bytes and lists only how many.
+The cost, where it is strict: one append before each change, which shares its sync with whatever
+else waits. Refused: records made of the journals themselves, which do not know who asked.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Sized
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
+
+from eventspine.contracts.audit import AUDIT_STREAM, audit_event, places
+from eventspine.contracts.context import RequestContext
+from eventspine.contracts.errors import EventspineError
+from eventspine.services.audit import Audit
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Method = Callable[P, Coroutine[Any, Any, T]]
+TEXT_MAX = 255
+
+
+class HasAudit(Protocol):
+    """The way from a service to the audit: Journals."""
+
+    audit: Audit | None
+
+
+class Store(Protocol):
+    """A service of one scope."""
+
+    _context: RequestContext
+    _journals: HasAudit
+
+
+def mutation(kind: str, action: str, *shown: str) -> Callable[[Method[P, T]], Method[P, T]]:
+    """Args: shown: the arguments a record tells of."""
+
+    def decorated(method: Method[P, T]) -> Method[P, T]:
+        signature = inspect.signature(method)
+
+        @wraps(method)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+            store = cast(Store, args[0])
+            audit = store._journals.audit
+            if audit is None or kind not in audit.kinds:
+                return method(*args, **kwargs)
+            stated = signature.bind(*args, **kwargs).arguments
+            told = {name: _told(stated[name]) for name in shown if name in stated}
+            return _recorded(audit, store._context, kind, action, told, method(*args, **kwargs))
+
+        return call
+
+    return decorated
+
+
+async def _recorded(
+    audit: Audit,
+    context: RequestContext,
+    kind: str,
+    action: str,
+    told: dict[str, Any],
+    work: Coroutine[Any, Any, T],
+) -> T:
+    def event(phase: str, output: dict[str, Any] | None = None) -> dict[str, Any]:
+        by = {} if context.user_id is None else {"by": context.user_id}
+        metadata = {"phase": phase, "surface_id": context.surface_id, **by}
+        return audit_event(context, action, kind, metadata, told, output)
+
+    try:
+        if audit.is_strict(context.mode):
+            await audit.record(places(context), event("intent"), action)
+        answer = await work
+    except BaseException as error:
+        work.close()  # in case it never ran
+        code = error.code if isinstance(error, EventspineError) else type(error).__name__
+        audit.queue.post(_scopes(context), AUDIT_STREAM, event("failed", {"error": code}))
+        raise
+    audit.queue.post(_scopes(context), AUDIT_STREAM, event("done"))
+    return answer
+
+
+def _scopes(context: RequestContext) -> list[RequestContext]:
+    return [RequestContext(**place.scope._asdict()) for place in places(context)]
+
+
+def _told(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return value[:TEXT_MAX]
+    if isinstance(value, bytes | bytearray | memoryview):
+        return {"bytes": len(value)}
+    return {"items": len(value)} if isinstance(value, Sized) else type(value).__name__
