@@ -157,10 +157,11 @@ async def _wait_level(stores: StoreAccess, path: str) -> None:
     while True:
         switch = await _asked(stores, "GET", path)
         progress, copying = switch["progress"], switch["state"] == "copying"
+        idle = switch["state"] in ("prepared", "finished", "cancelled")
         if progress["copied_events"] > told and progress["streams"]:
             told = progress["copied_events"]
             note(f"{progress['level']} of {progress['streams']} streams, {told} events copied")
-        if not copying and (progress["level"] == progress["streams"] or not switch["next_steps"]):
+        if idle or (progress["follows"] and not copying):
             return
         if switch["error"]:
             raise SwitchRefused(switch["error"], state=switch["state"])

@@ -60,7 +60,7 @@ class Place(BaseModel):
         return value.lower()
 
     @model_validator(mode="after")
-    def _one_target(self) -> Place:
+    def _one_target(self) -> Place:  # noqa: N804 - an after-validator is a method
         if (self.backend is None) == (not self.backend_type):
             raise ValueError("a place is a backend_type, or the name of a declared backend")
         return self
@@ -75,12 +75,16 @@ class Place(BaseModel):
 
 
 class SwitchProgress(BaseModel):
-    """Streams behind the route, those that both backends have alike, and what was copied so far."""
+    """Streams behind the route, those that both backends have alike, and what was copied so far.
+
+    `follows`: all of them were level, and nothing has failed since, so that steps can be taken.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     streams: int = 0
     level: int = 0
+    follows: bool = False
     copied_events: int = 0
     copied_bytes: int = 0
 

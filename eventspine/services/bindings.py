@@ -55,7 +55,6 @@ class Binding:
             place = self.places[stream_id] = place_of(stream_id, self.prefix, self.routing_json)
         return place
 
-
     def place_to_read(self, stream_id: str) -> Place:
         if stream_id == self.sealed:
             return place_of(stream_id, self.prefix, self.routing_json)

@@ -109,7 +109,7 @@ class Backlog:
             return [newer] if newer is not None else []
         return [older, newer] if newer is not None else [older]
 
-    def keys(self) -> set[str]:
+    def unflushed_keys(self) -> set[str]:
         """Of every stream with something unflushed. Look here before the files."""
         with self._lock:
             return {*self._adding, *self._flushing}

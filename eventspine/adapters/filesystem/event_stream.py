@@ -288,7 +288,7 @@ class FilesystemEventStreamStore(EventStreamStore):
         return await self._on_thread(self._keys, prefix)
 
     def _keys(self, prefix: str) -> list[str]:
-        unflushed = [key for key in self._backlog.keys() if key.startswith(prefix)]
+        unflushed = [key for key in self._backlog.unflushed_keys() if key.startswith(prefix)]
         return sorted({*unflushed, *stored_keys(self._files, self._files.disk, prefix)})
 
     def statistics(self) -> StoreStatistics:

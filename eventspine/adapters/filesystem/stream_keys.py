@@ -1,7 +1,7 @@
 """Which streams have files below a root: found by walking its folders.
 
 Job: the keys below a prefix. A key is `{kind}/{tenant}/{env}/{surface}/{name}` (PATH-01); a stream
-of events is there when its folder holds an index, a journal when its index lies beside its siblings'.
+of events is there when its folder holds an index, a journal when its index lies beside others.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ class Moving:
         return SwitchProgress(
             streams=level + len(self.mirror.lagging),
             level=level,
+            follows=self.follows,
             copied_events=self.copier.events,
             copied_bytes=self.copier.bytes,
         )

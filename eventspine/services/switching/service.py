@@ -85,8 +85,10 @@ class Switches:
 
     def _shown(self, switch: Switch) -> Switch:
         moving = self._driving.moving.get(switch.id)
-        update = {} if moving is None else {"progress": moving.progress}
-        return switch.model_copy(update=update)
+        progress = switch.progress if moving is None else moving.progress
+        if moving is None:
+            progress = progress.model_copy(update={"follows": False})
+        return switch.model_copy(update={"progress": progress})
 
     def _reach(self, key: RouteKey) -> Reach:
         return Reach(key, [route.key for route in self._routes.list()])
