@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Sized
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from eventspine.contracts.audit import AUDIT_STREAM, audit_event, places
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.errors import EventspineError
+from eventspine.contracts.route import ResourceKind
 from eventspine.services.audit import Audit
 
 P = ParamSpec("P")
@@ -34,6 +35,8 @@ class HasAudit(Protocol):
     """The way from a service to the audit: Journals."""
 
     audit: Audit | None
+
+    async def place(self, kind: ResourceKind, context: RequestContext) -> object: ...
 
 
 class Store(Protocol):
@@ -57,7 +60,7 @@ def mutation(kind: str, action: str, *shown: str) -> Callable[[Method[P, T]], Me
                 return method(*args, **kwargs)
             stated = signature.bind(*args, **kwargs).arguments
             told = {name: _told(stated[name]) for name in shown if name in stated}
-            return _recorded(audit, store._context, kind, action, told, method(*args, **kwargs))
+            return _recorded(audit, store, kind, action, told, partial(method, *args, **kwargs))
 
         return call
 
@@ -66,23 +69,25 @@ def mutation(kind: str, action: str, *shown: str) -> Callable[[Method[P, T]], Me
 
 async def _recorded(
     audit: Audit,
-    context: RequestContext,
+    store: Store,
     kind: str,
     action: str,
     told: dict[str, Any],
-    work: Coroutine[Any, Any, T],
+    work: Callable[[], Coroutine[Any, Any, T]],
 ) -> T:
+    context = store._context
+
     def event(phase: str, output: dict[str, Any] | None = None) -> dict[str, Any]:
         by = {} if context.user_id is None else {"by": context.user_id}
         metadata = {"phase": phase, "surface_id": context.surface_id, **by}
         return audit_event(context, action, kind, metadata, told, output)
 
     try:
-        if audit.is_strict(context.mode):
+        if audit.is_strict(context.mode):  # after the question whether there is a store at all
+            await store._journals.place(ResourceKind(kind), context)
             await audit.record(places(context), event("intent"), action)
-        answer = await work
+        answer = await work()
     except BaseException as error:
-        work.close()  # in case it never ran
         code = error.code if isinstance(error, EventspineError) else type(error).__name__
         audit.queue.post(_scopes(context), AUDIT_STREAM, event("failed", {"error": code}))
         raise

@@ -73,7 +73,6 @@ class ObjectUploads:
         self._completion = Completion(self._index, journals, limits.object_bytes_max)
 
     @mutation("object_store", "object.begin_upload", "key", "content_type")
-    @mutation("object_store", "object.begin_upload", "key", "content_type")
     async def create(self, key: str, *, content_type: str = OCTETS, metadata: Any = None) -> Upload:
         """Begin an upload. Several may be open for one key.
 
@@ -170,7 +169,6 @@ class ObjectUploads:
                     raise
                 return done
 
-    @mutation("object_store", "object.abort_upload", "key", "upload_id")
     @mutation("object_store", "object.abort_upload", "key", "upload_id")
     async def abort(self, key: str, upload_id: str) -> None:
         """End an upload and delete its parts. Raises UploadNotFound."""
