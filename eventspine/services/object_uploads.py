@@ -132,7 +132,6 @@ class ObjectUploads:
                         await shelf.settle(shelf.drop([before.blob]))
         return part
 
-    @mutation("object_store", "object.complete_upload", "key", "upload_id")
     @mutation("object_store", "object.complete_upload", "key", "upload_id", "parts")
     async def complete(
         self,
@@ -197,7 +196,6 @@ class ObjectUploads:
             lambda objects: Decision((), objects.uploads.page(prefix, after, wanted))
         )
 
-    @mutation("object_store", "object.presign_part", "key", "upload_id", "number")
     @mutation("object_store", "object.presign_part", "key", "upload_id", "number", "expires_s")
     async def presign_part(
         self,
