@@ -30,7 +30,7 @@ if [ $# -gt 0 ]; then
 else # what computes keeps one processor busy, and the rest mostly waits: side by side
     log=$(mktemp)
     set -- tests/simulation
-    for room in actors adapters conformance contracts native runtime stores; do
+    for room in actors adapters conformance contracts native runtime services stores switching tenancy; do
         set -- "$@" "tests/$room"
     done
     pytest -p no:cacheprovider -m "not alone" "$@" >"$log" 2>&1 &

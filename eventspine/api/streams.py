@@ -127,7 +127,9 @@ class StreamEndpoints:
         return _found_answer(found)
 
     async def head(self, call: Call) -> ASGIApp:
-        query.parsed(call.query, PAGE_NAMES)
+        values = query.parsed(call.query, PAGE_NAMES)
+        query.whole_number(values, "limit", 1)  # no page is read, but what GET refuses is refused
+        query.seconds(values, "wait", self._limits.long_poll_s_max)
         stream_id, context = self._addressed(call)
         head = await self._spine.head(stream_id, context)
         headers = _head_headers(head)
