@@ -32,7 +32,7 @@ http {{
     scgi_temp_path {folder}/scgi;
     keepalive_requests 1000000000;
     client_max_body_size 8m;
-    nchan_shared_memory_size 256m;
+    nchan_shared_memory_size 1536m;
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         location ~ ^/pub/(\\w+)$ {{
