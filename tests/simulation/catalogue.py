@@ -234,7 +234,12 @@ OF_THIS_DESIGN = [
     bug(
         "refusal_is_an_answer",
         "a commit that was refused is answered as if it had been done",
-        (Writer, "_refuse", "self._settle_queued(batch, error)", "self._settle_queued(batch, None)"),
+        (
+            Writer,
+            "_refuse",
+            "self._settle_queued(batch, error)",
+            "self._settle_queued(batch, None)",
+        ),
         profile="no room",
     ),
     bug(
