@@ -149,6 +149,34 @@ class VectorPoint:
 
 
 @dataclass
+class Seen:
+    """The number is how many events a user has: one under an id of its own each time."""
+
+    name: str
+
+    async def write(self, client: httpx.AsyncClient, number: int) -> httpx.Response:
+        event = {
+            "event": "seen",
+            "event_id": f"{self.name}-{number}",
+            "user_id": self.name,
+            "properties": {"n": number},
+        }
+        return await client.post("/v1/analytics/seen/events", json=event)
+
+    async def read(self, client: httpx.AsyncClient) -> int:
+        question = {
+            "fields": {"user_id": self.name},
+            "measures": [{"measure": "count"}, {"measure": "max", "property": "n", "as": "last"}],
+        }
+        answer = await client.post("/v1/analytics/seen/query", json=question)
+        answer.raise_for_status()
+        rows = answer.json()["rows"]
+        count, last = rows[0] if rows else (0, None)
+        assert count == (last or 0), f"{count} events, and the last one is {last}"
+        return int(count)
+
+
+@dataclass
 class History:
     """What one worker did. `acked` is in the store; `begun` may be."""
 

@@ -22,6 +22,7 @@ from tests.torture.registers import (
     MemoryEntry,
     Metric,
     Register,
+    Seen,
     Spending,
     StoredObject,
     TableRow,
@@ -40,6 +41,7 @@ KINDS: dict[str, Callable[[str], Register]] = {
     "objects": StoredObject,
     "uploads": UploadedObject,
     "vectors": VectorPoint,
+    "analytics": Seen,
 }
 WORKERS = 3  # of each kind
 KILLS = max(4, ROUNDS // 4)
@@ -93,7 +95,9 @@ async def _again_and_again(
     rng = random.Random(f"{report.name} {SEED}")
     histories = [History(make(f"w{n}")) for make in KINDS.values() for n in range(WORKERS)]
     report.data = f"{len(histories)} registers of {len(KINDS)} kinds of store"
-    for _ in range(rounds):
+    for turn in range(5 * rounds):
+        if turn >= rounds and all(history.written for history in histories):
+            break  # on a busy machine a worker may need more turns to get through once
         began = anyio.current_time()
         await _started(server, report, histories)
         async with (
@@ -107,7 +111,7 @@ async def _again_and_again(
         report.cycle_s.append(anyio.current_time() - began)
     await _started(server, report, histories)
     written = [history.written for history in histories]
-    assert min(written) > 0, f"seed {SEED}: a worker never got through"
+    assert min(written) > 0, f"seed {SEED}: a worker never got through: {written}"
     report.figures["writes acknowledged"] = sum(written)
     report.stop_s.append(await server.stop(20))
     report.done()
