@@ -15,7 +15,7 @@ from eventspine.actors.host import StreamHost
 from eventspine.actors.route import RouteActors
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.lock import RootLock
-from eventspine.adapters.filesystem.registry import FilesystemRegistryStore
+from eventspine.adapters.filesystem.registry.registry import FilesystemRegistryStore
 from eventspine.adapters.filesystem.secret_file import SecretFile
 from eventspine.bootstrap.backends import StreamBackends
 from eventspine.bootstrap.configs import KINDS

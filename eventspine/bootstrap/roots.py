@@ -11,7 +11,7 @@ import anyio.to_thread
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.doctor import Finding, examine
 from eventspine.adapters.filesystem.lock import RootLock
-from eventspine.adapters.filesystem.registry import FilesystemRegistryStore
+from eventspine.adapters.filesystem.registry.registry import FilesystemRegistryStore
 from eventspine.bootstrap.configs import KINDS, ChecksOnly
 from eventspine.contracts.errors import (
     RootInvalid,

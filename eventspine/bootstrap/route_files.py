@@ -11,9 +11,9 @@ from pathlib import Path
 from anyio.abc import TaskStatus
 
 from eventspine.adapters.filesystem.disk import Disk
-from eventspine.adapters.filesystem.file_events import open_file_events
-from eventspine.adapters.filesystem.registry import FilesystemRegistryStore
-from eventspine.adapters.filesystem.route_file import FilesystemRouteFile
+from eventspine.adapters.filesystem.registry.file_events import open_file_events
+from eventspine.adapters.filesystem.registry.registry import FilesystemRegistryStore
+from eventspine.adapters.filesystem.registry.route_file import FilesystemRouteFile
 from eventspine.contracts.errors import SettingsInvalid
 from eventspine.contracts.settings import RoutingSettings
 from eventspine.contracts.threads import Threads

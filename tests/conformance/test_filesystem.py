@@ -10,7 +10,7 @@ import anyio.to_thread
 import pytest
 
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
-from eventspine.adapters.filesystem.registry import FilesystemRegistryStore
+from eventspine.adapters.filesystem.registry.registry import FilesystemRegistryStore
 from eventspine.contracts.settings import StorageSettings
 from eventspine.testing.event_stream import EventStreamStoreSuite
 from eventspine.testing.registry import RegistryStoreSuite

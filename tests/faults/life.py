@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from eventspine.adapters.filesystem import flusher
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
+from eventspine.adapters.filesystem.streams import flusher
 from eventspine.contracts.errors import StoreFull
 from tests.adapters.filesystem.machine import STREAMS, TINY, Model, Stream, applied
 

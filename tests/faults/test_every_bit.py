@@ -17,14 +17,14 @@ from typing import cast
 
 import pytest
 
-from eventspine.adapters.filesystem import record
-from eventspine.adapters.filesystem.copies import FileCopies
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
-from eventspine.adapters.filesystem.log_scan import LogScan, damage_at, record_at
+from eventspine.adapters.filesystem.log import record
+from eventspine.adapters.filesystem.log.log_scan import LogScan, damage_at, record_at
+from eventspine.adapters.filesystem.log.salvage import mended_segment_head
 from eventspine.adapters.filesystem.quarantine import Quarantine
-from eventspine.adapters.filesystem.salvage import mended_segment_head
-from eventspine.adapters.filesystem.stream_files import StreamFiles
+from eventspine.adapters.filesystem.recovery.copies import FileCopies
+from eventspine.adapters.filesystem.streams.stream_files import StreamFiles
 from eventspine.contracts.errors import StoreCorrupt
 from eventspine.contracts.stores import StreamCommit
 from eventspine.testing.simulated_disk import SimulatedDisk

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventspine.adapters.filesystem.backlog import Unflushed
-from eventspine.adapters.filesystem.record import decode_entries, encode_entries_in_python
+from eventspine.adapters.filesystem.log.record import decode_entries, encode_entries_in_python
+from eventspine.adapters.filesystem.streams.backlog import Unflushed
 from eventspine.contracts.stores import CommitKind, StreamCommit
 
 TEXT = st.text(max_size=20)

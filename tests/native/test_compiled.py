@@ -56,7 +56,7 @@ def test_nothing_is_made_half(core: Any, name: str) -> None:
 
 
 def test_a_type_without_the_slots_is_refused(standing: Standing, core: Any) -> None:
-    from eventspine.adapters.filesystem.backlog import Unflushed
+    from eventspine.adapters.filesystem.streams.backlog import Unflushed
     from eventspine.contracts.stores import StreamCommit
 
     for types in ((int, Unflushed), (StreamCommit, dict)):

@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from eventspine.actors.stream import EVENTS, Commit, StreamActor
-from eventspine.adapters.filesystem.backlog import Unflushed
+from eventspine.adapters.filesystem.streams.backlog import Unflushed
 from eventspine.contracts.answers import Appended
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import StoreFull

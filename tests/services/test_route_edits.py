@@ -432,7 +432,7 @@ async def test_its_thread_ends_by_itself(opener, own) -> None:
 def test_a_process_that_forgets_to_close_it_ends_all_the_same(tmp_path, loop) -> None:
     program = f"""
 import anyio, pathlib
-from eventspine.adapters.filesystem.file_events import open_file_events
+from eventspine.adapters.filesystem.registry.file_events import open_file_events
 from eventspine.contracts.threads import THREADS
 from eventspine.runtime.ticket import loop_caller
 async def main():
@@ -451,7 +451,7 @@ async def test_without_notifications_files_are_looked_at(opener, own, monkeypatc
             raise OSError("Too many open files (os error 24)")
         return RustNotify(folders, debug, polling, 20, *more[1:])
 
-    monkeypatch.setattr("eventspine.adapters.filesystem.file_events.RustNotify", exhausted)
+    monkeypatch.setattr("eventspine.adapters.filesystem.registry.file_events.RustNotify", exhausted)
     async with opener() as spine:
         await spine.routes.create(named("one"))
         own.write_text(edited(own, name="polled"))

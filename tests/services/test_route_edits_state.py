@@ -15,8 +15,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from eventspine.adapters.filesystem.disk import Disk
-from eventspine.adapters.filesystem.registry import FilesystemRegistryStore
-from eventspine.adapters.filesystem.route_file import FilesystemRouteFile
+from eventspine.adapters.filesystem.registry.registry import FilesystemRegistryStore
+from eventspine.adapters.filesystem.registry.route_file import FilesystemRouteFile
 from eventspine.bootstrap.configs import ChecksOnly
 from eventspine.contracts.errors import RegistryEditBroken, RouteConflict, RouteNotFound
 from eventspine.contracts.route import ResourceKind, RouteKey, RouteSpec

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from eventspine.adapters.filesystem.registry import FilesystemRegistryStore
+from eventspine.adapters.filesystem.registry.registry import FilesystemRegistryStore
 from eventspine.bootstrap.configs import ChecksOnly
 from eventspine.contracts.errors import (
     EventspineError,

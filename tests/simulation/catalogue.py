@@ -10,14 +10,15 @@ from eventspine.actors import host
 from eventspine.actors.audience import Audience
 from eventspine.actors.host import StreamHost
 from eventspine.actors.stream import StreamActor
-from eventspine.adapters.filesystem import event_stream, mend
-from eventspine.adapters.filesystem.commit_log import CommitLog
+from eventspine.adapters.filesystem import event_stream
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
-from eventspine.adapters.filesystem.flusher import Flusher
-from eventspine.adapters.filesystem.ids import FilesystemEventIds
 from eventspine.adapters.filesystem.lock import RootLock
-from eventspine.adapters.filesystem.log_scan import LogScan
-from eventspine.adapters.filesystem.stream_files import StreamFiles
+from eventspine.adapters.filesystem.log.commit_log import CommitLog
+from eventspine.adapters.filesystem.log.log_scan import LogScan
+from eventspine.adapters.filesystem.recovery import mend
+from eventspine.adapters.filesystem.streams.flusher import Flusher
+from eventspine.adapters.filesystem.streams.ids import FilesystemEventIds
+from eventspine.adapters.filesystem.streams.stream_files import StreamFiles
 from eventspine.runtime.writer import Writer
 from eventspine.services.appending import Appending
 from tests.simulation.plant import Bug, Change

@@ -21,7 +21,8 @@ import trio
 from typing_extensions import override
 
 from eventspine.actors import audience, host, lookup, subscription
-from eventspine.adapters.filesystem import event_stream, ids, runs, stream_files
+from eventspine.adapters.filesystem import event_stream
+from eventspine.adapters.filesystem.streams import ids, runs, stream_files
 from eventspine.contracts import event_id
 from eventspine.contracts.wire import WallClock
 from eventspine.runtime import writer

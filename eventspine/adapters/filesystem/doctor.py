@@ -11,15 +11,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from eventspine.adapters.filesystem import runs
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
-from eventspine.adapters.filesystem.mend import index_of, write_index
-from eventspine.adapters.filesystem.put_back import put_back
 from eventspine.adapters.filesystem.quarantine import Quarantine, Refused
-from eventspine.adapters.filesystem.runs import ENTRY_BYTES, HEAD_BYTES
-from eventspine.adapters.filesystem.stream_files import StreamFiles
-from eventspine.adapters.filesystem.stream_folders import (
+from eventspine.adapters.filesystem.recovery.mend import index_of, write_index
+from eventspine.adapters.filesystem.recovery.put_back import put_back
+from eventspine.adapters.filesystem.streams import runs
+from eventspine.adapters.filesystem.streams.runs import ENTRY_BYTES, HEAD_BYTES
+from eventspine.adapters.filesystem.streams.stream_files import StreamFiles
+from eventspine.adapters.filesystem.streams.stream_folders import (
     EVENTS_FILE,
     INDEX_FILE,
     INDEX_SUFFIX,

@@ -21,20 +21,20 @@ from typing import NamedTuple, TypeVar, TypeVarTuple
 
 import anyio
 
-from eventspine.adapters.filesystem.backlog import Backlog, Unflushed
-from eventspine.adapters.filesystem.commit_log import LOG_FOLDER, CommitLog
-from eventspine.adapters.filesystem.completion import Completion
-from eventspine.adapters.filesystem.copies import FileCopies, put_aside, refuse_lost
 from eventspine.adapters.filesystem.disk import Disk
-from eventspine.adapters.filesystem.express import LogExpress, device_of
-from eventspine.adapters.filesystem.flusher import Flusher
-from eventspine.adapters.filesystem.ids import open_ids
-from eventspine.adapters.filesystem.log_scan import LogScan, continue_log
-from eventspine.adapters.filesystem.mend import mend_tail
+from eventspine.adapters.filesystem.log.commit_log import LOG_FOLDER, CommitLog
+from eventspine.adapters.filesystem.log.express import LogExpress, device_of
+from eventspine.adapters.filesystem.log.log_scan import LogScan, continue_log
+from eventspine.adapters.filesystem.log.seal import Seal
 from eventspine.adapters.filesystem.quarantine import Quarantine
-from eventspine.adapters.filesystem.seal import Seal
-from eventspine.adapters.filesystem.stream_files import StreamFiles
-from eventspine.adapters.filesystem.stream_keys import stored_keys
+from eventspine.adapters.filesystem.recovery.completion import Completion
+from eventspine.adapters.filesystem.recovery.copies import FileCopies, put_aside, refuse_lost
+from eventspine.adapters.filesystem.recovery.mend import mend_tail
+from eventspine.adapters.filesystem.streams.backlog import Backlog, Unflushed
+from eventspine.adapters.filesystem.streams.flusher import Flusher
+from eventspine.adapters.filesystem.streams.ids import open_ids
+from eventspine.adapters.filesystem.streams.stream_files import StreamFiles
+from eventspine.adapters.filesystem.streams.stream_keys import stored_keys
 from eventspine.contracts.errors import StoreCorrupt, StoreFull
 from eventspine.contracts.express import Device
 from eventspine.contracts.settings import StorageSettings

@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
-from eventspine.adapters.filesystem.stream_folders import StreamFolders
+from eventspine.adapters.filesystem.streams.stream_folders import StreamFolders
 from eventspine.contracts.settings import StorageSettings
 from eventspine.contracts.stores import StreamCommit, StreamHead
 from eventspine.testing.simulated_disk import Crashed, SimulatedDisk

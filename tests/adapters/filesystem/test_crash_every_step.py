@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventspine.adapters.filesystem.record import heads_in
+from eventspine.adapters.filesystem.log.record import heads_in
 from eventspine.testing.simulated_disk import SimulatedDisk
 from tests.adapters.filesystem.machine import JOURNALS, STREAMS, Machine
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventspine.adapters.filesystem.seal import CHECKPOINT_FILE, decode_seal
+from eventspine.adapters.filesystem.log.seal import CHECKPOINT_FILE, decode_seal
 from tests.adapters.filesystem.machine import ROOT, Machine
 
 WRITTEN = [("a3", "b2"), ("a4",), ("flush",), ("checkpoint",), ("a6", "b5"), ("b6",), ("a6",)]

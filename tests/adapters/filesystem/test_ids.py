@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventspine.adapters.filesystem import id_levels, ids
 from eventspine.adapters.filesystem.disk import Disk
-from eventspine.adapters.filesystem.ids import FilesystemEventIds, is_indexed, open_ids
+from eventspine.adapters.filesystem.streams import id_levels, ids
+from eventspine.adapters.filesystem.streams.ids import FilesystemEventIds, is_indexed, open_ids
 from eventspine.contracts.event_id import id_time, new_event_id
 
 

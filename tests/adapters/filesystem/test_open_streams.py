@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventspine.adapters.filesystem.open_streams import OpenStream, OpenStreams
+from eventspine.adapters.filesystem.streams.open_streams import OpenStream, OpenStreams
 
 
 def test_what_is_opened_after_the_end_is_closed_when_it_is_given_back() -> None:

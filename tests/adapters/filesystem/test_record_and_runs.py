@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventspine.adapters.filesystem import record, runs
-from eventspine.adapters.filesystem.seal import Seal, decode_seal, encode_seal
+from eventspine.adapters.filesystem.log import record
+from eventspine.adapters.filesystem.log.seal import Seal, decode_seal, encode_seal
+from eventspine.adapters.filesystem.streams import runs
 from eventspine.contracts.stores import CommitKind, StreamCommit
 
 LINES = st.lists(st.binary(max_size=60), max_size=6)

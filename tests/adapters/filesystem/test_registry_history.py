@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eventspine.adapters.filesystem.registry import FilesystemRegistryStore
+from eventspine.adapters.filesystem.registry.registry import FilesystemRegistryStore
 from eventspine.contracts.errors import RootInvalid
 from eventspine.contracts.registry import RegistryImage
 from eventspine.testing.registry import change, route

@@ -10,11 +10,11 @@ from typing import cast
 
 import pytest
 
-from eventspine.adapters.filesystem import record
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.doctor import examine
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
-from eventspine.adapters.filesystem.salvage import salvage, unflipped
+from eventspine.adapters.filesystem.log import record
+from eventspine.adapters.filesystem.log.salvage import salvage, unflipped
 from eventspine.contracts.errors import StoreCorrupt
 from eventspine.contracts.stores import StreamCommit
 from eventspine.testing.simulated_disk import SimulatedDisk

@@ -8,14 +8,14 @@ from typing import cast
 
 import pytest
 
-from eventspine.adapters.filesystem.backlog import Backlog
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.doctor import examine, stream_keys
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
 from eventspine.adapters.filesystem.lock import RootLock, lock_holder
+from eventspine.adapters.filesystem.log.seal import Seal
 from eventspine.adapters.filesystem.quarantine import Quarantine
-from eventspine.adapters.filesystem.registry import FilesystemRegistryStore
-from eventspine.adapters.filesystem.seal import Seal
+from eventspine.adapters.filesystem.registry.registry import FilesystemRegistryStore
+from eventspine.adapters.filesystem.streams.backlog import Backlog
 from eventspine.contracts.errors import RootLocked, RouteConflict, StoreCorrupt
 from eventspine.contracts.registry import RegistryImage
 from eventspine.contracts.settings import StorageSettings

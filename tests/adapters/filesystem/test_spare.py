@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from eventspine.adapters.filesystem.commit_log import LOG_FOLDER
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
-from eventspine.adapters.filesystem.spare import SPARES_MAX, SpareSegments
+from eventspine.adapters.filesystem.log.commit_log import LOG_FOLDER
+from eventspine.adapters.filesystem.log.spare import SPARES_MAX, SpareSegments
 from eventspine.testing.simulated_disk import SimulatedDisk
 from tests.adapters.filesystem.lines import events, lines_of
 from tests.adapters.filesystem.machine import ROOT, STREAMS, TINY, Machine

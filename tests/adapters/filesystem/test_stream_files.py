@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventspine.adapters.filesystem import runs, stream_files
-from eventspine.adapters.filesystem.backlog import Unflushed
 from eventspine.adapters.filesystem.disk import Disk
-from eventspine.adapters.filesystem.runs import IndexHead, Run
-from eventspine.adapters.filesystem.stream_files import StreamFiles
+from eventspine.adapters.filesystem.streams import runs, stream_files
+from eventspine.adapters.filesystem.streams.backlog import Unflushed
+from eventspine.adapters.filesystem.streams.runs import IndexHead, Run
+from eventspine.adapters.filesystem.streams.stream_files import StreamFiles
 from eventspine.testing.simulated_disk import SimulatedDisk
 from tests.adapters.filesystem.lines import closing, events, lines_of
 

@@ -8,8 +8,13 @@ import pytest
 
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
-from eventspine.adapters.filesystem.open_streams import OpenStreams
-from eventspine.adapters.filesystem.write_back import STEP_S, STEP_STREAMS, STEPS_MAX, write_back
+from eventspine.adapters.filesystem.streams.open_streams import OpenStreams
+from eventspine.adapters.filesystem.streams.write_back import (
+    STEP_S,
+    STEP_STREAMS,
+    STEPS_MAX,
+    write_back,
+)
 from eventspine.contracts.settings import StorageSettings
 from tests.adapters.filesystem.lines import events, lines_of
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eventspine.adapters.filesystem import runs
 from eventspine.adapters.filesystem.disk import Disk
-from eventspine.adapters.filesystem.open_streams import OpenStream, OpenStreams
-from eventspine.adapters.filesystem.runs import ENTRY_BYTES, Run
-from eventspine.adapters.filesystem.stream_folders import StreamFolders
+from eventspine.adapters.filesystem.streams import runs
+from eventspine.adapters.filesystem.streams.open_streams import OpenStream, OpenStreams
+from eventspine.adapters.filesystem.streams.runs import ENTRY_BYTES, Run
+from eventspine.adapters.filesystem.streams.stream_folders import StreamFolders
 from eventspine.contracts.lines import LineBlock, block_of, count_lines
 
 PAGE_ENTRIES = 64

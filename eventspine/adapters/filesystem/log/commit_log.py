@@ -24,10 +24,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from eventspine.adapters.filesystem import record
 from eventspine.adapters.filesystem.disk import NO_SPACE, Disk
-from eventspine.adapters.filesystem.seal import SEAL_FILE, Seal, encode_seal
-from eventspine.adapters.filesystem.spare import SpareSegments
+from eventspine.adapters.filesystem.log import record
+from eventspine.adapters.filesystem.log.seal import SEAL_FILE, Seal, encode_seal
+from eventspine.adapters.filesystem.log.spare import SpareSegments
 from eventspine.contracts.errors import StoreFull
 from eventspine.contracts.express import Device
 from eventspine.contracts.stores import StreamCommit

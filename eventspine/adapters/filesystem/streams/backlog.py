@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from eventspine.adapters.filesystem.seal import Seal
+from eventspine.adapters.filesystem.log.seal import Seal
 from eventspine.contracts.stores import CommitKind, StreamCommit, StreamHead
 from eventspine.native import core
 

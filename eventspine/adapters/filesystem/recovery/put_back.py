@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import msgspec
 
-from eventspine.adapters.filesystem.backlog import Unflushed
-from eventspine.adapters.filesystem.mend import mend_tail
 from eventspine.adapters.filesystem.quarantine import Quarantine, Refused
-from eventspine.adapters.filesystem.stream_files import StreamFiles
+from eventspine.adapters.filesystem.recovery.mend import mend_tail
+from eventspine.adapters.filesystem.streams.backlog import Unflushed
+from eventspine.adapters.filesystem.streams.stream_files import StreamFiles
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.stores import StreamCommit
 from eventspine.contracts.wire import place_of_line

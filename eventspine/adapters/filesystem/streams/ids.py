@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eventspine.adapters.filesystem.disk import Disk
-from eventspine.adapters.filesystem.id_levels import (
+from eventspine.adapters.filesystem.streams.id_levels import (
     SEQUENCE_BITS,
     Level,
     fingerprint,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from eventspine.adapters.filesystem.commit_log import CommitLog
 from eventspine.adapters.filesystem.disk import Disk
+from eventspine.adapters.filesystem.log.commit_log import CommitLog
 from eventspine.contracts.express import Device
 from eventspine.contracts.stores import StreamCommit
 from eventspine.contracts.threads import Threads

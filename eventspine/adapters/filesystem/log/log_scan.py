@@ -15,18 +15,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from eventspine.adapters.filesystem import record
-from eventspine.adapters.filesystem.commit_log import CommitLog, Segment
 from eventspine.adapters.filesystem.disk import Disk
-from eventspine.adapters.filesystem.quarantine import Quarantine, Refused
-from eventspine.adapters.filesystem.record import RecordHead
-from eventspine.adapters.filesystem.salvage import (
+from eventspine.adapters.filesystem.log import record
+from eventspine.adapters.filesystem.log.commit_log import CommitLog, Segment
+from eventspine.adapters.filesystem.log.record import RecordHead
+from eventspine.adapters.filesystem.log.salvage import (
     Copies,
     Salvaged,
     mended_segment_head,
     salvage,
 )
-from eventspine.adapters.filesystem.seal import CHECKPOINT_FILE, SEAL_FILE, Seal, decode_seal
+from eventspine.adapters.filesystem.log.seal import CHECKPOINT_FILE, SEAL_FILE, Seal, decode_seal
+from eventspine.adapters.filesystem.quarantine import Quarantine, Refused
 from eventspine.contracts.errors import StoreCorrupt
 from eventspine.contracts.stores import StreamCommit
 

@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from eventspine.adapters.filesystem.disk import Disk
-from eventspine.adapters.filesystem.stream_folders import INDEX_SUFFIX, STREAMS, StreamFolders
+from eventspine.adapters.filesystem.streams.stream_folders import (
+    INDEX_SUFFIX,
+    STREAMS,
+    StreamFolders,
+)
 
 KEY_PARTS = 5
 

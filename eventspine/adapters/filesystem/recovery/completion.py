@@ -27,12 +27,12 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from eventspine.adapters.filesystem.backlog import Generation, Unflushed
 from eventspine.adapters.filesystem.disk import NO_SPACE
-from eventspine.adapters.filesystem.flusher import Flusher
 from eventspine.adapters.filesystem.quarantine import Quarantine
-from eventspine.adapters.filesystem.stream_files import StreamFiles
-from eventspine.adapters.filesystem.stream_folders import FILE_FAILURES, FoldersFailed
+from eventspine.adapters.filesystem.streams.backlog import Generation, Unflushed
+from eventspine.adapters.filesystem.streams.flusher import Flusher
+from eventspine.adapters.filesystem.streams.stream_files import StreamFiles
+from eventspine.adapters.filesystem.streams.stream_folders import FILE_FAILURES, FoldersFailed
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from eventspine.adapters.filesystem import record
-from eventspine.adapters.filesystem.record import RECORD_HEAD_BYTES, RecordHead
+from eventspine.adapters.filesystem.log import record
+from eventspine.adapters.filesystem.log.record import RECORD_HEAD_BYTES, RecordHead
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.ids import path_segment
 from eventspine.contracts.stores import CommitKind, StreamCommit

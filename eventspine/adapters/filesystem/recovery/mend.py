@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from eventspine.adapters.filesystem import runs
-from eventspine.adapters.filesystem.backlog import Unflushed
 from eventspine.adapters.filesystem.quarantine import Quarantine
-from eventspine.adapters.filesystem.runs import ENTRY_BYTES, HEAD_BYTES, IndexHead, Run
-from eventspine.adapters.filesystem.stream_files import FileState, StreamFiles
+from eventspine.adapters.filesystem.streams import runs
+from eventspine.adapters.filesystem.streams.backlog import Unflushed
+from eventspine.adapters.filesystem.streams.runs import ENTRY_BYTES, HEAD_BYTES, IndexHead, Run
+from eventspine.adapters.filesystem.streams.stream_files import FileState, StreamFiles
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.wire import place_of_line
 

@@ -20,19 +20,20 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from eventspine.adapters.filesystem.disk import Disk
-from eventspine.adapters.filesystem.registry_edit import (
+from eventspine.adapters.filesystem.registry.edit import (
     REFUSED,
     edited_file,
     edited_image,
     refused_path,
 )
-from eventspine.adapters.filesystem.registry_history import RegistryHistory
+from eventspine.adapters.filesystem.registry.history import RegistryHistory
 from eventspine.contracts.errors import (
     InvalidRoute,
     RootInvalid,
@@ -65,6 +66,9 @@ class _Switches(BaseModel):
 
 class FilesystemRegistryStore(RegistryStore):
     """The registry of one root; the root's lock keeps other processes away."""
+
+    backend_type: ClassVar[str] = "filesystem"
+    config: ClassVar[Mapping[str, Any]] = {"file": str(REGISTRY_FILE)}
 
     def __init__(self, root: Path, disk: Disk | None = None, threads: Threads = THREADS) -> None:
         self.path = root / REGISTRY_FILE

@@ -16,12 +16,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from eventspine.adapters.filesystem.backlog import Backlog, Generation, Unflushed
-from eventspine.adapters.filesystem.commit_log import CommitLog
 from eventspine.adapters.filesystem.disk import NO_SPACE, Disk
+from eventspine.adapters.filesystem.log.commit_log import CommitLog
+from eventspine.adapters.filesystem.log.seal import CHECKPOINT_FILE, Seal, encode_seal
 from eventspine.adapters.filesystem.quarantine import Quarantine, Refused
-from eventspine.adapters.filesystem.seal import CHECKPOINT_FILE, Seal, encode_seal
-from eventspine.adapters.filesystem.stream_files import StreamFiles
+from eventspine.adapters.filesystem.streams.backlog import Backlog, Generation, Unflushed
+from eventspine.adapters.filesystem.streams.stream_files import StreamFiles
 from eventspine.contracts.errors import StoreCorrupt
 from eventspine.contracts.threads import THREADS, Threads
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eventspine.adapters.filesystem.log_scan import LogScan
+from eventspine.adapters.filesystem.log.log_scan import LogScan
 from eventspine.adapters.filesystem.quarantine import Quarantine, Refused
-from eventspine.adapters.filesystem.stream_files import StreamFiles
-from eventspine.adapters.filesystem.stream_folders import FILE_FAILURES
+from eventspine.adapters.filesystem.streams.stream_files import StreamFiles
+from eventspine.adapters.filesystem.streams.stream_folders import FILE_FAILURES
 from eventspine.contracts.errors import StoreCorrupt
 from eventspine.contracts.stores import CommitKind, StreamCommit
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from eventspine.adapters.filesystem.disk import Disk
-from eventspine.adapters.filesystem.open_streams import OpenStreams
+from eventspine.adapters.filesystem.streams.open_streams import OpenStreams
 
 STEP_STREAMS = 10
 STEP_S = 0.01

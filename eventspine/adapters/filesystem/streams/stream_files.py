@@ -13,18 +13,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eventspine.adapters.filesystem import runs
-from eventspine.adapters.filesystem.backlog import Unflushed
 from eventspine.adapters.filesystem.disk import Disk
-from eventspine.adapters.filesystem.open_streams import OpenStream
-from eventspine.adapters.filesystem.runs import ENTRY_BYTES, HEAD_BYTES, IndexHead, Run
-from eventspine.adapters.filesystem.stream_folders import (
+from eventspine.adapters.filesystem.streams import runs
+from eventspine.adapters.filesystem.streams.backlog import Unflushed
+from eventspine.adapters.filesystem.streams.open_streams import OpenStream
+from eventspine.adapters.filesystem.streams.runs import ENTRY_BYTES, HEAD_BYTES, IndexHead, Run
+from eventspine.adapters.filesystem.streams.stream_folders import (
     STREAMS,
     FoldersFailed,
     StreamFolders,
 )
-from eventspine.adapters.filesystem.stream_reader import StreamReader
-from eventspine.adapters.filesystem.write_back import write_back
+from eventspine.adapters.filesystem.streams.stream_reader import StreamReader
+from eventspine.adapters.filesystem.streams.write_back import write_back
 from eventspine.contracts.stores import StreamHead
 
 STATES_MAX = 65_536

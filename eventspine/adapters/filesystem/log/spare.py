@@ -19,7 +19,7 @@ from collections import deque
 from pathlib import Path
 
 from eventspine.adapters.filesystem.disk import Disk
-from eventspine.adapters.filesystem.record import HEAD_BYTES
+from eventspine.adapters.filesystem.log.record import HEAD_BYTES
 
 SPARES_MAX = 4
 PIECE_BYTES = 256 * 1024

@@ -1,0 +1,1 @@
+"""After a crash or damage: files brought to where the log can take over, or set aside."""
