@@ -92,6 +92,17 @@ async def position(host: HostView, actor: StreamActor, text: str | None) -> int:
         InvalidCursor: neither a cursor nor an id that could be in a stream.
         CursorGone: of another epoch, beyond the head, or an id this stream does not hold.
     """
+    sequence = position_now(actor, text)
+    if sequence is None:
+        assert text is not None, "the start is a position"
+        sequence = await _sequence_of(host, actor, text)
+        if sequence is None:
+            raise gone(actor, text)
+    return sequence
+
+
+def position_now(actor: StreamActor, text: str | None) -> int | None:
+    """`position` of all but an event id, which has to be looked up: None for one."""
     if text is None:
         return 0
     if text == LATEST:
@@ -100,13 +111,10 @@ async def position(host: HostView, actor: StreamActor, text: str | None) -> int:
         cursor = Cursor.parse(text)
         if cursor.epoch == actor.epoch and cursor.sequence <= actor.committed:
             return cursor.sequence
-    elif not text or len(text.encode(errors="replace")) > ID_BYTES_MAX:
+        raise gone(actor, text)
+    if not text or len(text.encode(errors="replace")) > ID_BYTES_MAX:
         raise InvalidCursor("the position is neither a cursor nor an event id")
-    else:
-        sequence = await _sequence_of(host, actor, text)
-        if sequence is not None:
-            return sequence
-    raise gone(actor, text)
+    return None
 
 
 def gone(actor: StreamActor, requested: str) -> CursorGone:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import anyio
 
 from eventspine.actors.audience import Reader
-from eventspine.actors.lookup import LATEST, gone, position
+from eventspine.actors.lookup import LATEST, gone, position, position_now
 from eventspine.actors.stream import StreamActor, check_mode
 from eventspine.actors.view import HostView
 from eventspine.contracts.answers import Page
@@ -28,6 +28,26 @@ async def page_after(
             raise gone(actor, str(Cursor(epoch, sequence)))
         check_mode(actor, mode)
     return _page(actor, await read_lines(host, actor, sequence, limit), sequence + 1)
+
+
+def page_after_now(
+    host: HostView, key: str, mode: str, after: str | None, limit: int
+) -> Page | None:
+    """page_after where nothing has to be waited for, or looked up; None elsewhere."""
+    actor = host.directory.peek(key)
+    if actor is None:
+        return None
+    check_mode(actor, mode)
+    sequence = position_now(actor, after)
+    if sequence is None:
+        return None
+    count, lines = min(limit, actor.committed - sequence), None
+    if count > 0:
+        room = host.limits.page_bytes_max
+        lines = host.open_store().read_nowait(actor.key, sequence + 1, count, room)
+        if lines is None:
+            return None
+    return _page(actor, lines or [], sequence + 1)
 
 
 async def page_before(

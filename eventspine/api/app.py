@@ -17,6 +17,8 @@ from eventspine.api.front import Front
 from eventspine.api.health import HealthEndpoints
 from eventspine.api.lane.append_lane import AppendLane
 from eventspine.api.lane.known_heads import KnownHeads
+from eventspine.api.lane.lanes import Lanes
+from eventspine.api.lane.page_lane import PageLane
 from eventspine.api.metrics import Metrics
 from eventspine.api.openapi import OpenApiEndpoint
 from eventspine.api.refusals import AddressNotFound
@@ -44,7 +46,8 @@ def create_app(spine: SpineService, *, log_requests: bool = False) -> Front:
     router = Router(redirect_slashes=False, default=_nothing_here)
     settings, contexts = spine.settings, ContextReader(spine.settings)
     every = EveryAnswer(Cors(settings.http.cors_origins), log_requests=log_requests)
-    lane = AppendLane(spine, every, KnownHeads(contexts, every))
+    heads = KnownHeads(contexts, every)
+    lanes = Lanes(AppendLane(spine, every, heads), PageLane(spine, every, heads))
     router.routes += _stream_routes(StreamEndpoints(spine, contexts))
     router.routes += AnalyticsEndpoints(spine, contexts).routes()
     router.routes += MetricEndpoints(spine, contexts).routes()
@@ -62,7 +65,7 @@ def create_app(spine: SpineService, *, log_requests: bool = False) -> Front:
     router.routes += _route_routes(RouteEndpoints(spine))
     router.routes += _health_routes(HealthEndpoints(spine, Metrics(spine, every.counts)))
     router.routes += _site_routes(SiteEndpoints(demo=settings.http.demo), OpenApiEndpoint(spine))
-    return Front(router, every, lane if settings.http.append_lane else None)
+    return Front(router, every, lanes if settings.http.short_ways else None)
 
 
 def _stream_routes(streams: StreamEndpoints) -> list[BaseRoute]:

@@ -21,7 +21,7 @@ from eventspine.api.cors import is_preflight
 from eventspine.api.every_answer import EveryAnswer
 from eventspine.api.fields import Fields
 from eventspine.api.guard import refuse_framing
-from eventspine.api.lane.append_lane import AppendLane
+from eventspine.api.lane.lanes import Lanes
 from eventspine.api.refusals import ClientGone
 from eventspine.contracts.errors import EventspineError, InvalidRequest, TooLarge
 
@@ -34,10 +34,10 @@ _CLOSE: Header = (b"connection", b"close")
 
 
 class Front:
-    def __init__(self, app: ASGIApp, every: EveryAnswer, lane: AppendLane | None = None) -> None:
-        """`lane`: the short way that our own server has for appends; any other does without."""
+    def __init__(self, app: ASGIApp, every: EveryAnswer, lanes: Lanes | None = None) -> None:
+        """`lanes`: the short ways that our own server has; any other does without."""
         self._app, self._every = app, every
-        self.lane = lane
+        self.lanes = lanes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -48,10 +48,10 @@ async def serve(
         on_started: called with the address when connections are taken.
         sock: listen on this bound socket instead of host and port.
     """
-    lane = app.lane if isinstance(app, Front) else None
+    lanes = app.lanes if isinstance(app, Front) else None
     config = LaneConfig(
         app,
-        http=EdgeProtocol if lane is None else LaneProtocol,
+        http=EdgeProtocol if lanes is None else LaneProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -62,8 +62,8 @@ async def serve(
         backlog=4096,
     )
     config.limits = limits
-    if lane is not None:
-        config.lane = lane
+    if lanes is not None:
+        config.lanes = lanes
     listening = sock or _bound(host, port)
     _bind_peers(listening, limits)
     server = EdgeServer(config, drain)

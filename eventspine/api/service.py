@@ -95,6 +95,9 @@ class SpineService(Protocol):
         limit: int | None = None,
         wait_s: float = 0.0,
     ) -> Page: ...
+    def list_after_now(
+        self, stream_id: str, after: str | None, context: RequestContext, *, limit: int | None
+    ) -> Page | None: ...
     async def query(
         self,
         stream_id: str,

@@ -9,19 +9,19 @@ import anyio
 from starlette.types import ASGIApp
 
 from eventspine.api import negotiation, query
-from eventspine.api.answer import JSON, Answer, Header, json_answer
-from eventspine.api.bodies import appended_body, page_body, selection_body
+from eventspine.api.answer import JSON, Answer, json_answer
+from eventspine.api.bodies import appended_body, selection_body
 from eventspine.api.body import read_body, refuse_long
 from eventspine.api.call import Call
 from eventspine.api.context import QUERY_NAMES, ContextReader
 from eventspine.api.live import multiplex
 from eventspine.api.live.many_tails import ManyTails
 from eventspine.api.live.tail import StreamTail
+from eventspine.api.page_answer import head_headers, page_answer, position_headers
 from eventspine.api.presence import while_connected
 from eventspine.api.service import SpineService
 from eventspine.contracts.answers import Appended, Head, Page, Selection
 from eventspine.contracts.context import RequestContext
-from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import InvalidRequest
 from eventspine.contracts.ids import checked_id
 from eventspine.contracts.stream_filter import StreamFilter
@@ -51,7 +51,7 @@ class StreamEndpoints:
         appended, single = await self._appended(call)
         if single and len(appended.lines) == 1:
             status = 200 if appended.duplicates else 201
-            return Answer(status, appended.lines[0], JSON, _position_headers(appended.head))
+            return Answer(status, appended.lines[0], JSON, position_headers(appended.head))
         return _append_answer(call, appended)
 
     async def _appended(self, call: Call) -> tuple[Appended, bool]:
@@ -77,7 +77,7 @@ class StreamEndpoints:
             "earliest": str(head.earliest),
             "closed": head.closed,
         }
-        return json_answer(200, members, _head_headers(head))
+        return json_answer(200, members, head_headers(head))
 
     async def delete(self, call: Call) -> ASGIApp:
         query.parsed(call.query, NO_NAMES)
@@ -104,12 +104,12 @@ class StreamEndpoints:
             wait_s=wait_s,
         )
         if not wait_s:
-            return _page_answer(await listing())
+            return page_answer(await listing())
 
         async def work(_: anyio.CancelScope) -> Page:
             return await listing()
 
-        return _page_answer(await while_connected(call.receive, work))
+        return page_answer(await while_connected(call.receive, work))
 
     async def query(self, call: Call) -> ASGIApp:
         values = query.parsed(call.query, FILTER_NAMES)
@@ -132,7 +132,7 @@ class StreamEndpoints:
         query.seconds(values, "wait", self._limits.long_poll_s_max)
         stream_id, context = self._addressed(call)
         head = await self._spine.head(stream_id, context)
-        headers = _head_headers(head)
+        headers = head_headers(head)
         headers += [(b"content-type", JSON), (b"cache-control", b"no-store"), (b"vary", b"accept")]
         return Answer(200, headers=headers)
 
@@ -180,34 +180,13 @@ def _positions(streams: list[str], text: str | None) -> dict[str, str | None]:
 def _append_answer(call: Call, appended: Appended) -> Answer:
     minimal = negotiation.wants_minimal(call.fields)
     status = 200 if appended.duplicates == len(appended.lines) else 201
-    headers = _position_headers(appended.head)
+    headers = position_headers(appended.head)
     if minimal:
         headers.append((b"preference-applied", b"return=minimal"))
     return Answer(status, appended_body(appended, minimal), JSON, headers)
 
 
-def _page_answer(page: Page) -> Answer:
-    headers = _head_headers(Head(page.head, page.earliest, page.closed))
-    # A page is tenant data chosen by headers and grows by the second: no cache may keep it.
-    headers += [(b"cache-control", b"no-store"), (b"vary", b"accept")]
-    return Answer(200, page_body(page), JSON, headers)
-
-
 def _found_answer(found: Selection) -> Answer:
-    headers = _head_headers(Head(found.head, found.earliest, found.closed))
+    headers = head_headers(Head(found.head, found.earliest, found.closed))
     headers += [(b"cache-control", b"no-store"), (b"vary", b"accept")]
     return Answer(200, selection_body(found), JSON, headers)
-
-
-def _position_headers(head: Cursor) -> list[Header]:
-    """The ETag is what If-Match of the next append takes."""
-    cursor = str(head).encode()
-    return [(b"etag", b'"%b"' % cursor), (b"x-stream-head", cursor)]
-
-
-def _head_headers(head: Head) -> list[Header]:
-    return [
-        *_position_headers(head.cursor),
-        (b"x-stream-earliest", str(head.earliest).encode()),
-        (b"x-stream-closed", b"true" if head.closed else b"false"),
-    ]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import gc
 import logging
 import os
-import resource
 import socket
 import sys
 from pathlib import Path
@@ -16,14 +14,13 @@ import click
 
 from eventspine import __version__
 from eventspine.cli.failures import MISUSED, fail, reported
+from eventspine.cli.process import calm_collector, keep_memory, take_open_files
 from eventspine.cli.where import root_option
 from eventspine.contracts.legacy_env import KNOWN
 from eventspine.contracts.settings import Settings
 
 log = logging.getLogger(__name__)
 _LEVELS = ("debug", "info", "warning", "error")
-OPEN_FILES = 65_536
-YOUNG_OBJECTS = 20_000
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
@@ -53,7 +50,8 @@ def serve(root: Path, host: str, port: int, log_level: str, access_log: bool) ->
     """
     _log(log_level, access_log)
     _warn_of_variables()
-    _take_open_files()
+    take_open_files()
+    keep_memory()
     with reported(MISUSED):
         sock = _bound(host, port)
         anyio.run(_serve, root, sock, access_log, backend_options={"use_uvloop": True})
@@ -69,7 +67,7 @@ async def _serve(root: Path, sock: socket.socket, access_log: bool) -> None:
         def started(host: str, port: int) -> None:
             url = url_of(host, port)
             spine.announce(url)
-            _calm_collector()
+            calm_collector()
             click.echo(greeting(root, url, spine.settings))
 
         try:
@@ -88,23 +86,6 @@ def _warn_of_variables() -> None:
     """D2: a variable that chose a backend once is not read, and whoever set it should know."""
     for name in sorted(KNOWN.keys() & os.environ.keys()):
         log.warning("%s chooses nothing; see: eventspine routes import-env", name)
-
-
-def _take_open_files() -> None:
-    """A connection and a stream are files, and the usual limit of 1,024 is for a shell."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _calm_collector() -> None:
-    """Collect garbage less often, and never look again at what the start has made.
-
-    A request leaves no cycles behind; with the defaults, looking for them was a tenth of an append.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 10, 10)
 
 
 def greeting(root: Path, url: str, settings: Settings) -> str:

@@ -36,6 +36,9 @@ class LineBlock(Sequence[bytes]):
         """`before`, the lines with commas between them, `after`."""
         if not self._count:
             return before + after
+        if core is not None:
+            joined: bytes = core.joined_lines(before, self._data, self._start, self._end, after)
+            return joined
         whole = memoryview(self._data.replace(b"\n", b","))
         return b"".join((before, whole[self._start : self._end - 1], after))
 

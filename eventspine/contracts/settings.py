@@ -36,7 +36,9 @@ class HttpSettings(BaseModel):
         (), description='Origins browsers may come from; "*" all.'
     )
     demo: bool = Field(False, description="Serve /demo.")
-    append_lane: bool = Field(True, description="Plain appends take a shorter way; same answers.")
+    short_ways: bool = Field(
+        True, description="Plain appends and pages take shorter ways; same answers."
+    )
     direct_delivery: bool = Field(
         True, description="Write to waiting SSE readers without waking their tasks."
     )

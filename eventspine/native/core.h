@@ -55,9 +55,13 @@ PyObject *encode_entries(PyObject *module, PyObject *batch);
 PyObject *extend_known(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *read_nowait(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *count_lines(PyObject *module, PyObject *data);
+PyObject *joined_lines(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *sum_crc32(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *keep_blocks(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *begin_all(PyObject *module, PyObject *streams);
 PyObject *write_all(PyObject *module, PyObject *writes);
 PyObject *write_sealed(PyObject *module, PyObject *const *args, Py_ssize_t count);
+void sums_ready(void);
 int shapes_set(PyObject *commit_type, PyObject *unflushed_type);
 
 #endif

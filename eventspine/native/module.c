@@ -39,6 +39,12 @@ static PyMethodDef methods[] = {
     {"read_nowait", (PyCFunction)(void (*)(void))read_nowait, METH_FASTCALL,
      "read_nowait(fd, count, offset) -> bytes; OSError EAGAIN when it would have to wait"},
     {"count_lines", count_lines, METH_O, "How many newlines are in these bytes."},
+    {"joined_lines", (PyCFunction)(void (*)(void))joined_lines, METH_FASTCALL,
+     "joined_lines(before, data, start, end, after) -> bytes, with commas for newlines"},
+    {"crc32", (PyCFunction)(void (*)(void))sum_crc32, METH_FASTCALL,
+     "crc32(data, folding=True) -> int, keeping the interpreter"},
+    {"keep_blocks", (PyCFunction)(void (*)(void))keep_blocks, METH_FASTCALL,
+     "keep_blocks(block_bytes, free_bytes) -> whether the C library keeps memory that is let go"},
     {"begin_all", begin_all, METH_O,
      "begin_all([(folder, events, index, head), ...]) -> [(events_fd, index_fd) or None, ...]"},
     {"write_all", write_all, METH_O,
@@ -55,6 +61,7 @@ static int fill(PyObject *module) {
         PyErr_SetString(PyExc_ImportError, "eventspine.native is for the main interpreter");
         return -1;
     }
+    sums_ready();
     if (PyType_Ready(&ShortWayType) < 0 || PyType_Ready(&LaneType) < 0 ||
         PyType_Ready(&LaneTicketType) < 0 || PyType_Ready(&ExpressType) < 0)
         return -1;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eventspine.actors.host import StreamHost
 from eventspine.actors.lookup import position
-from eventspine.actors.page import page_after, page_before
+from eventspine.actors.page import page_after, page_after_now, page_before
 from eventspine.actors.selecting import select
 from eventspine.actors.stream import check_mode
 from eventspine.actors.subscription import Subscription
@@ -50,6 +50,16 @@ class Reading:
             self._refuse_more("long_polls_max", self._limits.long_polls_max)
         wait_s = min(wait_s, self._limits.long_poll_s_max)
         return await page_after(host, key, context.mode, after, limit, wait_s)
+
+    def list_after_now(
+        self, stream_id: str, after: str | None, context: RequestContext, *, limit: int | None
+    ) -> Page | None:
+        """list_after without a coroutine; None, and nothing done, when it would have to wait."""
+        binding = self._bindings.known.get(context.scope)
+        if binding is None:
+            return None
+        key = binding.place_to_read(stream_id).key
+        return page_after_now(binding.host, key, context.mode, after, self._limit(limit))
 
     async def query(
         self,

@@ -21,7 +21,7 @@ from eventspine.contracts.stores import EventIds, StreamCommit, StreamHead
 from eventspine.services.spine import Spine
 
 CONTEXT = RequestContext(tenant_id="t", env="e", mode="lab")
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 def event(n: object = 0, event_id: str | None = None, **more: Any) -> dict[str, Any]:

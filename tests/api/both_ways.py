@@ -72,13 +72,13 @@ class Ways:
     @property
     def taken(self) -> int:
         """How many requests went the short way, where it is not compiled."""
-        assert self.short.lane is not None
-        return self.short.lane.taken
+        assert self.short.lanes is not None
+        return self.short.lanes.appends.taken
 
     @property
     def taken_compiled(self) -> int:
-        assert self.compiled.lane is not None
-        return self.compiled.lane.compiled
+        assert self.compiled.lanes is not None
+        return self.compiled.lanes.appends.compiled
 
     def ask(self, *raws: bytes, cut: int | None = None) -> tuple[list[Got], list[Got]]:
         """What the short ways answer, which is one answer, and what the ordinary one does."""
@@ -143,7 +143,7 @@ def opened(stack: ExitStack, root: Path) -> Ways:
         ("ordinary", False, False),
     ):
         limited = settings_of(
-            http=HttpSettings(cors_origins=(ORIGIN,), append_lane=short),
+            http=HttpSettings(cors_origins=(ORIGIN,), short_ways=short),
             native=native,
             body_bytes_max=4096,
             event_bytes_max=1024,

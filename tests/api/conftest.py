@@ -34,7 +34,7 @@ def served(
     way = getattr(request, "param", WAYS[0])
     http = HttpSettings(
         cors_origins=("https://app.example",),
-        append_lane="short" in way,
+        short_ways="short" in way,
         direct_delivery=direct_delivery,
     )
     settings = settings_of(

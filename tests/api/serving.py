@@ -16,7 +16,7 @@ import httpx
 import uvloop
 
 from eventspine.api.app import create_app
-from eventspine.api.lane.append_lane import AppendLane
+from eventspine.api.lane.lanes import Lanes
 from eventspine.api.server import serve
 from eventspine.bootstrap import KINDS, open_spine
 from eventspine.contracts.limits import Limits
@@ -48,7 +48,7 @@ class Served:
         self._root, self._settings = root, settings
         root.mkdir(exist_ok=True)
         self._log_requests = log_requests
-        self.lane: AppendLane | None = None
+        self.lanes: Lanes | None = None
         self._started = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="served", daemon=True)
@@ -132,7 +132,7 @@ class Served:
                     await spine.routes.create(memory_route(kind, **lab.model_dump()))
             self.spine = spine
             app = create_app(spine, log_requests=self._log_requests)
-            self.lane = app.lane
+            self.lanes = app.lanes
             await serve(
                 app,
                 port=0,

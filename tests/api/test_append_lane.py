@@ -32,7 +32,7 @@ def test_a_plain_append_takes_the_short_way_and_the_setting_takes_it_away(ways: 
     assert (first.status, second.status) == (201, 201)
     assert ways.taken == before + 2
     assert ways.taken_compiled == compiled + 2
-    assert ways.ordinary.lane is None
+    assert ways.ordinary.lanes is None
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def kept(server: Served) -> Iterator[socket.socket]:
 
 @pytest.mark.parametrize("short", [True, False])
 def test_a_connection_at_rest_is_closed_in_time(serve: Serve, short: bool) -> None:
-    http = HttpSettings(append_lane=short)
+    http = HttpSettings(short_ways=short)
     server = serve(settings_of(http=http, keep_alive_s=1.0))
     with kept(server) as sock:
         since = time.monotonic()
@@ -147,7 +147,7 @@ def test_a_connection_at_rest_is_closed_in_time(serve: Serve, short: bool) -> No
 
 @pytest.mark.parametrize("short", [True, False])
 def test_a_slow_body_is_told_so(serve: Serve, short: bool) -> None:
-    http = HttpSettings(append_lane=short)
+    http = HttpSettings(short_ways=short)
     server = serve(settings_of(http=http, body_stall_s_max=0.2))
     with kept(server) as sock:
         sock.sendall(post("kept", EVENT, length=99))
@@ -161,7 +161,7 @@ def test_a_slow_body_is_told_so(serve: Serve, short: bool) -> None:
 
 @pytest.mark.parametrize("short", [True, False])
 def test_a_stop_lets_a_begun_append_finish_and_then_closes(serve: Serve, short: bool) -> None:
-    server = serve(settings_of(http=HttpSettings(append_lane=short)))
+    server = serve(settings_of(http=HttpSettings(short_ways=short)))
     with kept(server) as sock:
         sock.sendall(post("kept")[:-5])
         with server.client() as client:
@@ -205,7 +205,7 @@ def test_an_append_has_its_line_in_the_access_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, short: bool
 ) -> None:
     caplog.set_level("INFO", "eventspine.access")
-    configured = settings_of(http=HttpSettings(append_lane=short))
+    configured = settings_of(http=HttpSettings(short_ways=short))
     with Served(tmp_path, configured, log_requests=True) as server:
         wire(server, post("logged") * 2)
     shown = [vars(record) for record in caplog.records if record.name == "eventspine.access"]

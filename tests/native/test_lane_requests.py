@@ -44,9 +44,9 @@ class Fuzz:
 
     def __init__(self, server: Served) -> None:
         self.server = server
-        assert server.lane is not None
-        self.lane: AppendLane = server.lane
-        self.core: Any = server.lane.core
+        assert server.lanes is not None
+        self.lane: AppendLane = server.lanes.appends
+        self.core: Any = server.lanes.appends.core
         with server.client() as client:
             for stream in ("s", "closed", "S.~:@-1"):
                 for _ in range(2):
@@ -249,7 +249,7 @@ def lane_of(core: Any, lane: AppendLane, **changed: Any) -> Any:
         "known": lane.spine.known_bindings,
         "find_head": lane._heads.find,
         "may_run": lane.turns.may_run,
-        "status_line": lane.status_line,
+        "status_line": lane.status_lines.of,
         "failed": lane._failed,
         "decode": decode_one,
         "decode_many": decode_many,

@@ -13,17 +13,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Coroutine
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from eventspine.api.answer import Header
 from eventspine.api.bodies import appended_body
 from eventspine.api.context import new_request_id
 from eventspine.api.every_answer import EveryAnswer
+from eventspine.api.lane.connection import Connection, StatusLines, header_lines
 from eventspine.api.lane.known_heads import Head, KnownHeads
 from eventspine.api.lane.turns import Turns
 from eventspine.api.service import SpineService
@@ -44,15 +42,6 @@ _LENGTHS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
 _LENGTH_BYTES = len(_LENGTHS[0])
 
 
-class Connection(Protocol):
-    """Who asked: told the answer, whole and ready to be sent."""
-
-    @property
-    def default_headers(self) -> list[Header]: ...
-    def start(self, work: Coroutine[Any, Any, None]) -> None: ...
-    def answered(self, head: bytes, body: bytes) -> None: ...
-
-
 class AppendLane:
     """One for the whole server."""
 
@@ -64,8 +53,7 @@ class AppendLane:
         self._body_bytes_max = min(BODY_BYTES_MAX, limits.body_bytes_max)
         self.turns = Turns(limits.tenant_appends_a_pass)
         self.run = 0  # requests that went this way, the compiled ones apart
-        self._dated: list[Header] = []
-        self._status_lines: dict[int, bytes] = {}
+        self.status_lines = StatusLines()
         self.core = None if every.logs_requests else self._compiled()
 
     @property
@@ -86,7 +74,7 @@ class AppendLane:
             known=known,
             find_head=self._heads.find,
             may_run=self.turns.may_run,
-            status_line=self.status_line,
+            status_line=self.status_lines.of,
             failed=self._failed,
             decode=decode_one,
             decode_many=decode_many,
@@ -131,15 +119,6 @@ class AppendLane:
         if head is None or length > self._body_bytes_max:
             return None
         return Request(self, line, head, end + 4, end + 4 + length)
-
-    def status_line(self, status: int, default_headers: list[Header]) -> bytes:
-        """The answer's first lines, with the date, which changes once a second."""
-        if default_headers is not self._dated:
-            self._dated, self._status_lines = default_headers, {}
-        found = self._status_lines.get(status)
-        if found is None:
-            found = self._status_lines[status] = STATUS_LINE[status] + _lines(default_headers)
-        return found
 
 
 class Request:
@@ -225,13 +204,17 @@ class Request:
         if appended is None:
             assert error is not None
             answer = lane.every.refusal(error, self._instance, request_id)
-            status, own, body = answer.status_code, _lines(answer.raw_headers), bytes(answer.body)
+            status, own, body = (
+                answer.status_code,
+                header_lines(answer.raw_headers),
+                bytes(answer.body),
+            )
         else:
             status = 200 if appended.duplicates == len(appended.lines) else 201
             body = appended_body(appended, head.minimal)
             cursor = str(appended.head).encode()
             own = _OWN % (cursor, cursor, _MINIMAL if head.minimal else b"", len(body))
-        first = lane.status_line(status, self._connection.default_headers)
+        first = lane.status_lines.of(status, self._connection.default_headers)
         lines = b"%b%b%b%b%b" % (first, own, head.before_id, request_id.encode(), head.after_id)
         lane.every.count("POST", TEMPLATE, status, self._instance, request_id, self._started_s)
         self._connection.answered(lines, body)
@@ -239,7 +222,3 @@ class Request:
     @property
     def _instance(self) -> str:
         return self._line[1].decode("ascii")
-
-
-def _lines(headers: list[Header]) -> bytes:
-    return b"".join([b"%b: %b\r\n" % header for header in headers])

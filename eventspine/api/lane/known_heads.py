@@ -1,4 +1,4 @@
-"""The header blocks of appends, each read once.
+"""The header blocks of appends and of pages, each read once.
 
 Job: from the bytes of a header block to what it says: context, negotiation, the answer's headers.
 Rules: a block is read by the same parser and the same functions as on the ordinary way, and only
@@ -42,6 +42,7 @@ class KnownHeads:
     def __init__(self, contexts: ContextReader, every: EveryAnswer, known_max: int = 4096) -> None:
         self._contexts, self._every = contexts, every
         self.find = lru_cache(maxsize=known_max)(self._read)
+        self.find_page = lru_cache(maxsize=known_max)(self._read_page)
 
     def _read(self, before: bytes, after: bytes) -> Head | None:
         """The Head of what stands before and after the value of Content-Length."""
@@ -50,16 +51,29 @@ class KnownHeads:
         if fields is None:
             return None
         try:
-            return self._head(fields)
+            return self._head("POST", fields)
         except EventspineError:
             return None  # the ordinary way says why
 
-    def _head(self, fields: Fields) -> Head | None:
+    def _read_page(self, block: bytes) -> Head | None:
+        """The Head of a request for a page; None for one with a body, or that wants a tail."""
+        fields = _Reader().read(b"GET / HTTP/1.1\r\n%b\r\n" % block)
+        if fields is None or negotiation.wants_event_stream(fields):
+            return None
+        if b"content-length" in fields or b"transfer-encoding" in fields:
+            return None
+        try:
+            return self._head("GET", fields)
+        except EventspineError:
+            return None
+
+    def _head(self, method: str, fields: Fields) -> Head | None:
         refuse_framing(fields)
-        self._every.cors.refuse_foreign("POST", fields)
+        self._every.cors.refuse_foreign(method, fields)
         trace = fields.get(b"traceparent")
         if trace is not None and stated_trace_id(trace.decode("latin-1").strip()) is None:
             return None  # each request gets a trace of its own
+        appends = method == "POST"
         context = self._contexts.read(fields, _PLACE)
         own_id = request_id_of(fields) if REQUEST_ID in fields else None
         lines = b"".join([b"%b: %b\r\n" % each for each in self._every.headers(fields, _PLACE)])
@@ -68,10 +82,10 @@ class KnownHeads:
             context,
             Sender(context),
             own_id,
-            negotiation.is_ndjson(fields),
-            negotiation.wants_minimal(fields),
-            negotiation.idempotency_key(fields),
-            negotiation.expected_position(fields),
+            appends and negotiation.is_ndjson(fields),
+            appends and negotiation.wants_minimal(fields),
+            negotiation.idempotency_key(fields) if appends else None,
+            negotiation.expected_position(fields) if appends else None,
             before_id,
             after_id,
         )

@@ -1,7 +1,7 @@
-"""EdgeProtocol with the short way for appends: which bytes of a connection go which way.
+"""EdgeProtocol with the short ways: which bytes of a connection go which way.
 
 Rules: between two requests, bytes are looked at before uvicorn's parser has them; it never sees
-those of an append that took the short way, and it gets all bytes of any other, as they came: both
+those of a request that took a short way, and it gets all bytes of any other, as they came: both
 ways may alternate on one connection. One request at a time: what a client sends ahead waits here,
 as it waits in uvicorn's pipeline, and answers keep their order.
 """
@@ -16,13 +16,15 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from eventspine.api.answer import Header
-from eventspine.api.lane.append_lane import AppendLane, Request
+from eventspine.api.lane.append_lane import Request
+from eventspine.api.lane.lanes import Lanes
+from eventspine.api.lane.page_lane import PageLane
 from eventspine.api.protocol import EdgeConfig, EdgeProtocol
 from eventspine.contracts.errors import EventspineError
 
 
 class LaneConfig(EdgeConfig):
-    lane: AppendLane
+    lanes: Lanes
 
 
 class LaneProtocol(EdgeProtocol):
@@ -34,7 +36,7 @@ class LaneProtocol(EdgeProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._lane: AppendLane | None = config.lane
+        self._lanes: Lanes | None = config.lanes
         self._request: Request | None = None  # whose body is not all here
         self._waiting = False  # for the disk
         self._held = bytearray()
@@ -60,7 +62,7 @@ class LaneProtocol(EdgeProtocol):
         """Bytes at the start of a request, or in the middle of one that the parser has."""
         cycle: RequestResponseCycle | None = self.cycle
         if (
-            self._lane is None
+            self._lanes is None
             or self._in_headers
             or self._in_body
             or (cycle is not None and not cycle.response_complete)
@@ -69,9 +71,12 @@ class LaneProtocol(EdgeProtocol):
         ):
             super().data_received(data)
             return
+        if data.startswith(b"GET "):
+            self._begin_page(self._lanes.pages, data)
+            return
         if self._runs_compiled(data):
             return
-        request = self._lane.find(data)
+        request = self._lanes.appends.find(data)
         if request is None:
             super().data_received(data)
         elif len(data) < request.bytes:
@@ -82,13 +87,22 @@ class LaneProtocol(EdgeProtocol):
         else:
             self._run(request, data)
 
+    def _begin_page(self, lane: PageLane, data: bytes) -> None:
+        found = lane.answer(data, self)
+        if found is None:
+            super().data_received(data)
+            return
+        taken, head, body = found
+        self._took(data, taken)
+        self.answered(head, body)
+
     def _run_whole(self, request: Request, data: bytes) -> None:
         """A request that came in pieces, and is here now."""
         if not self._runs_compiled(data):
             self._run(request, data)
 
     def _runs_compiled(self, data: bytes) -> bool:
-        core = self._lane.core if self._lane is not None else None
+        core = self._lanes.appends.core if self._lanes is not None else None
         taken = core.start(data, self) if core is not None else 0
         if taken:
             self._took(data, taken)
@@ -99,7 +113,7 @@ class LaneProtocol(EdgeProtocol):
         request.run(data, self)
 
     def _took(self, data: bytes, taken: int) -> None:
-        """The first `taken` bytes are an append; the disk is waited for."""
+        """The first `taken` bytes are answered by a lane; an append waits for the disk."""
         self._waiting = True
         if self._deadline is not None:
             self._stop_watching()
@@ -120,7 +134,7 @@ class LaneProtocol(EdgeProtocol):
         return held
 
     def _unsupported_upgrade_warning(self) -> None:
-        self._lane = None  # what comes now is for the parser to refuse
+        self._lanes = None  # what comes now is for the parser to refuse
 
     # --- the answer ---
 

@@ -66,7 +66,7 @@ class Run(NamedTuple):
 
     def holds(self, data: bytes | memoryview) -> bool:
         """Whether these are the run's bytes."""
-        return len(data) == self.length and crc32(data) == self.crc
+        return len(data) == self.length and crc32_of(data) == self.crc
 
 
 def encode_head(head: IndexHead) -> bytes:
