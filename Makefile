@@ -5,6 +5,7 @@ ROOT ?= var
 N ?= 100
 SEED ?= 0
 ARGS ?=
+JOBS ?= $(shell nproc)
 
 BIN := .venv/bin
 BUILD := pyproject.toml scripts/venv.sh scripts/install.sh requirements/build.txt \
@@ -28,11 +29,12 @@ serve: $(RUNTIME)  ## serve on http://127.0.0.1:8080, data in var/ (PORT= ROOT=)
 test: setup  ## every check and every test, set-up included (ARGS= goes to pytest)
 	@sh scripts/test.sh $(ARGS)
 
-check: $(DEV)  ## the inner loop: format, lint, types, layers, fast tests
+check: $(DEV)  ## the inner loop: format, lint, types, layers, fast tests (JOBS= at once)
 	@$(BIN)/ruff format --check --quiet --output-format concise . && $(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q -m '$(FAST)' $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q -n $(JOBS) --dist worksteal \
+		--hypothesis-profile=inner -m '$(FAST)' $(ARGS)
 
 torture: $(DEV)  ## faults, N rounds of each (N=100), written to docs/EVIDENCE.md
 	@PATH="$(CURDIR)/$(BIN):$$PATH" EVENTSPINE_TORTURE_ROUNDS="$(N)" \

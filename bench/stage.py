@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from bench.process import Process
 
 EVENT_BYTES = 200
 REPOSITORY = Path(__file__).parents[1]
+LOAD_S_MAX = 3600  # a million vectors and their index, on a busy machine
+STDERR = 2
+PROGRESS = "BENCH_PROGRESS"  # the descriptor of the terminal
 
 
 def event_of(size: int = EVENT_BYTES) -> bytes:
@@ -163,14 +167,25 @@ def _children_s() -> float:
 def run_load(module: str, **options: object) -> dict[str, Any]:
     """What `python -m bench.load.<module> --name value …` prints: one JSON object."""
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    done = subprocess.run(
-        [sys.executable, "-m", f"bench.load.{module}", *words],
-        cwd=REPOSITORY,
-        capture_output=True,
-        check=False,
-        timeout=1800,
-    )
+    terminal = os.dup(STDERR)  # for its progress; what it writes to its own may be an error
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", f"bench.load.{module}", *words],
+            cwd=REPOSITORY,
+            env={**os.environ, PROGRESS: str(terminal)},
+            pass_fds=[terminal],
+            capture_output=True,
+            check=False,
+            timeout=LOAD_S_MAX,
+        )
+    finally:
+        os.close(terminal)
     if done.returncode != 0:
         raise RuntimeError(f"bench.load.{module}: {done.stderr.decode()[-2000:]}")
     found: dict[str, Any] = orjson.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def progress(line: str) -> None:
+    """Say how far a load is, to whoever watches the benchmarks."""
+    os.write(int(os.environ.get(PROGRESS, STDERR)), f"{line}\n".encode())

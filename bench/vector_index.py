@@ -1,8 +1,8 @@
 """python -m bench.vector_index [size …]: the approximate index beside the exact search.
 
-The data of `bench.kinds.vectors` (384 dimensions, 500 topics in 24 dimensions and noise, seed 7),
-cosine, k = 10, 100 questions from the same topics, one at a time, one thread. Recall is the share
-of the exact ten that the index's ten have. What a search does on its thread is timed, nothing else.
+The data of `bench.kinds.vector_data` (384 dimensions, 500 topics in 24 dimensions and noise, seed
+7), cosine, k = 10, 100 questions about the same topics, one at a time, one thread. Recall: how many
+of the exact ten the index has. What a search does on its thread is timed, nothing else.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import sys
 import time
 from statistics import median
 
-from bench.kinds.vectors import DIMENSIONS, K, blocks, questions
+from bench.kinds.vector_data import DIMENSIONS, K, blocks, questions
 from eventspine.actors.states.vector_points import Points
+from eventspine.actors.states.vector_rows import rows_of
 from eventspine.contracts.vector_filter import compiled
 from eventspine.contracts.vector_index import SearchResults
 from eventspine.contracts.vectors import CollectionInfo, Metric, VectorPoint
@@ -31,7 +32,7 @@ def points_of(size: int) -> Points:
         for row in block:
             n = len(found) + 1
             found.append(VectorPoint(f"p{n}", row.tobytes(), b'{"n":%d}' % (n % 100), n, ""))
-    return Points(CollectionInfo("v", DIMENSIONS, Metric.COSINE, size, ""), tuple(found))
+    return Points(CollectionInfo("v", DIMENSIONS, Metric.COSINE, size, ""), rows_of(found))
 
 
 def built(points: Points) -> AnnIndex:
@@ -56,7 +57,6 @@ def measure(size: int) -> None:
     )
     line, data = index.dumped()
     print(f", {(len(line) + len(data)) / 1e6:.0f} MB")
-    points.by_id  # noqa: B018 - sorted once, by the first search
     for name, stated in FILTERS.items():
         right, near, exact = 0, [], []
         for question in questions()[:QUESTIONS]:

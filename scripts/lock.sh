@@ -1,8 +1,8 @@
 #!/bin/sh
-# Pins runtime, test, lint, bench and build in requirements/*.txt, with hashes and
-# without the address of any package index. Takes only what has been public for
-# a week; later groups keep the pins of earlier ones, so that all of them fit
-# into one environment.
+# Pins runtime (with every extra: what `make serve` serves), test, lint, bench and
+# build in requirements/*.txt, with hashes and without the address of any package
+# index. Takes only what has been public for a week; later groups keep the pins of
+# earlier ones, so that all of them fit into one environment.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -20,7 +20,7 @@ pin() {
 }
 
 if [ "${UPGRADE:-}" ]; then set -- --upgrade; else set --; fi
-pin runtime "$@" pyproject.toml
+pin runtime "$@" pyproject.toml --all-extras --group runtime
 pin test "$@" --constraint requirements/runtime.txt --group test
 pin lint "$@" --constraint requirements/runtime.txt --constraint requirements/test.txt --group lint
 pin bench "$@" --constraint requirements/test.txt --group bench

@@ -23,7 +23,8 @@ cc -shared -fPIC -std=c11 -O1 -g -fwrapv -fvisibility=hidden -Wall -Wextra \
     -o "eventspine/native/_core$(set_of 'get_config_var("EXT_SUFFIX")')"
 
 if [ $# -eq 0 ]; then
-    set -- tests/native tests/api/test_append_lane.py tests/api/test_append_lane_random.py
+    set -- tests/native tests/api/test_append_lane.py tests/api/test_append_lane_random.py \
+        tests/api/test_page_lane.py
 fi
 # Python itself leaks at its end, and its own allocator would hide what is out of bounds.
 LD_PRELOAD=$asan ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \

@@ -18,7 +18,7 @@ sh scripts/setup-debian.sh redis-server redis-tools nginx-light libnginx-mod-nch
 if [ -x .venv/bin/python ]; then
     pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet "$@"; }
     pip install --require-hashes -r requirements/bench.txt ||
-        echo "set-up: no faiss to compare with" >&2
+        echo "set-up: no faiss and no sqlite-vec to compare with" >&2
 fi
 
 cd bench/peers/durable-streams

@@ -27,24 +27,9 @@ printf '\n%s\n' "$summary"
 
 if [ $# -gt 0 ]; then
     pytest "$@" || failed="$failed tests"
-else # what computes keeps one processor busy, and the rest mostly waits: side by side
-    log=$(mktemp)
-    set -- tests/simulation
-    for room in actors adapters conformance contracts native runtime services stores switching tenancy; do
-        set -- "$@" "tests/$room"
-    done
-    pytest -p no:cacheprovider -m "not alone" "$@" >"$log" 2>&1 &
-    computing=$!
-    for room; do
-        set -- "$@" "--ignore=$room"
-        shift
-    done
-    pytest -m "not alone" "$@" || failed="$failed tests"
-    wait "$computing" || failed="$failed computing"
+else # shared out as they run, so that no processor waits for the other's half
+    pytest -n "$(nproc)" --dist worksteal -m "not alone" || failed="$failed tests"
     pytest -m alone || failed="$failed alone"
-    printf '\nwhat computes, which ran beside the others:\n'
-    cat "$log"
-    rm -f "$log"
 fi
 if [ -n "$failed" ]; then
     echo "failed:$failed" >&2

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from bench.kinds import ledger, memory, metrics, objects, routes, tables, vectors
 from bench.kinds.rows import sizes
+from bench.kinds.vector_data import dimensions
 from bench.stage import Column, Row, Stage
 
 PREFIX = "kinds/"  # of their keys: they have a section of their own in the report
@@ -51,7 +52,7 @@ def comparisons(stage: Stage) -> dict[str, list[Comparison]]:
         name: [
             Comparison(
                 f"{PREFIX}{name}/{size}",
-                kind.title.format(size=size),
+                kind.title.format(size=size, dimensions=dimensions(size)),
                 kind.columns,
                 _at(kind, size),
             )

@@ -12,6 +12,8 @@ import uvloop
 import eventspine
 from bench.process import rss_of
 from eventspine import RequestContext, Spine
+from eventspine.contracts.limits import Limits
+from eventspine.contracts.settings import Settings
 
 WORKERS = 64
 CONTEXT = RequestContext(tenant_id="t_demo", env="dev", mode="lab")
@@ -19,16 +21,19 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Spine]:
-    async with eventspine.open(folder / "root", lab=True) as spine:
+async def opened(folder: Path, limits: Limits | None = None) -> AsyncIterator[Spine]:
+    settings = None if limits is None else Settings(limits=limits)
+    async with eventspine.open(folder / "root", lab=True, settings=settings) as spine:
         yield spine
 
 
-def on_spine(folder: Path, work: Callable[[Spine], Awaitable[T]]) -> T:
+def on_spine(
+    folder: Path, work: Callable[[Spine], Awaitable[T]], limits: Limits | None = None
+) -> T:
     """`work` with the spine of a folder, on uvloop."""
 
     async def run() -> T:
-        async with opened(folder) as spine:
+        async with opened(folder, limits) as spine:
             return await work(spine)
 
     return uvloop.run(run())

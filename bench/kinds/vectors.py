@@ -1,156 +1,164 @@
-"""The ten nearest of many vectors, exactly, one question at a time: beside faiss and sqlite-vec.
+"""The ten nearest of many vectors, one question at a time: exactly, and by way of an index.
 
-384 dimensions of single precision, cosine: 500 topics in 24 dimensions and noise around them, which
-is what embeddings of texts look like. faiss has one thread, as the others do; its index is flat, so
-all three answer exactly. A million of ours do not fit into a collection (`vector_collection_max`).
+Beside faiss (flat, and its HNSW with the parameters of ours) and sqlite-vec. Everybody has one
+thread for a question. Recall is the share of the ten nearest that an answer has. A collection of
+ours above `vector_exact_max` has an index; both ways are measured, over the same collection. What
+is filled in says how far it is on standard error, the index too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-from typing import TYPE_CHECKING, Any
+import time
 
-from bench.kinds.rows import columns, embedded, needs, sizes
+import anyio
+
+from bench.kinds.rows import GROWN, columns, embedded, needs, shared_folder, sizes
 from bench.kinds.spines import CONTEXT, Growth, on_spine
-from bench.kinds.timing import Args, closed, in_turn
-from bench.stage import Row, Stage
+from bench.kinds.timing import Args, closed
+from bench.kinds.vector_data import (
+    JUDGED,
+    QUESTIONS,
+    K,
+    blocks,
+    dimensions,
+    questions,
+    recall,
+    truth,
+)
+from bench.stage import Column, Row, Stage, progress
 from eventspine import Spine
+from eventspine.contracts.errors import DeadlineExceeded
+from eventspine.contracts.limits import Limits
+from eventspine.contracts.vector_index import IndexState
+from eventspine.services.vectors import VectorStoreService
 
-if TYPE_CHECKING:
-    import apsw
-    import numpy as np
-
-TITLE = "the 10 nearest of {size:,} vectors of 384 dimensions, exactly"
-COLUMNS = columns("search")
-SIZES = (10_000, 100_000)
-FAISS, SQLITE_VEC = "faiss, IndexFlatIP, one thread", "sqlite-vec, vec0"
-DIMENSIONS, TOPICS, LATENT, K, SEED = 384, 500, 24, 10, 7
-QUESTIONS = 1_000
-BATCH = 1_000
+TITLE = "the 10 nearest of {size:,} vectors of {dimensions} dimensions"
+COLUMNS = (*columns("search")[:-1], Column("recall", "recall@10", ",.3f"), GROWN)
+SIZES = (10_000, 100_000, 1_000_000)
+OURS, OURS_INDEX = "eventspine, embedded, exactly", "eventspine, embedded, by its index"
+FLAT, SQLITE_VEC = "faiss, IndexFlatIP", "sqlite-vec, vec0"
+HNSW = "faiss, IndexHNSWFlat"
+TOLD_S = 20.0
+LIMITS = Limits()
 
 
 def contenders(stage: Stage, size: int) -> list[Row]:
-    numpy, vec = needs("numpy"), needs("apsw") or needs("sqlite_vec")
-    return [
-        embedded(
+    numpy, faiss = needs("numpy"), needs("faiss")
+    place = shared_folder(stage, "vectors", size)
+
+    def row(name: str, load: str, fill: str, missing: str | None, client: str = "") -> Row:
+        return embedded(
             stage,
-            "eventspine, embedded",
-            "vectors.ours",
+            name,
+            load,
             size,
-            client="one task, uvloop",
-            missing=numpy or vec,
-        ),
-        embedded(stage, FAISS, "vectors.faiss", size, missing=numpy or needs("faiss")),
-        embedded(stage, SQLITE_VEC, "vectors.sqlite_vec", size, missing=numpy or vec),
-    ]
+            fill=fill,
+            folder=place,
+            client=client or "in the process",
+            missing=numpy or missing,
+        )
+
+    loop, peers = "one task, uvloop", "vector_peers"
+    exactly = row(OURS, "vectors.ours", "vectors.ours_fill", None, loop)
+    flat = row(FLAT, f"{peers}.flat", f"{peers}.flat_fill", faiss)
+    vec = row(
+        SQLITE_VEC,
+        f"{peers}.sqlite_vec",
+        f"{peers}.sqlite_vec_fill",
+        needs("apsw") or needs("sqlite_vec"),
+    )
+    if size <= LIMITS.vector_exact_max:
+        return [exactly, flat, vec]
+    index = row(OURS_INDEX, "vectors.ours_index", "vectors.ours_index_fill", needs("usearch"), loop)
+    hnsw = row(HNSW, f"{peers}.hnsw", f"{peers}.hnsw_fill", faiss)
+    return [exactly, flat, vec, index, hnsw]
 
 
 def vector_sizes(stage: Stage) -> tuple[int, ...]:
     return sizes(stage, SIZES)
 
 
-def blocks(count: int, seed: int = SEED) -> Iterator[np.ndarray[Any, Any]]:
-    """Vectors of length one, as float32, a thousand at a time; the same for everybody."""
-    import numpy as np
-
-    shape = np.random.default_rng(SEED)
-    topics = shape.normal(size=(TOPICS, LATENT))
-    lift = shape.normal(size=(LATENT, DIMENSIONS))
-    dice = np.random.default_rng(seed)
-    for start in range(0, count, BATCH):
-        some = min(BATCH, count - start)
-        latent = topics[dice.integers(TOPICS, size=some)] + dice.normal(size=(some, LATENT)) / 2
-        made = latent @ lift + dice.normal(size=(some, DIMENSIONS)) / 2
-        yield (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
-
-
-def questions() -> np.ndarray[Any, Any]:
-    import numpy as np
-
-    return np.concatenate(list(blocks(QUESTIONS, SEED + 1)))
+def _limits(size: int) -> Limits:
+    return Limits(vector_collection_max=max(size, LIMITS.vector_collection_max))
 
 
 def ours_fill(args: Args) -> None:
     async def fill(spine: Spine) -> None:
-        vectors, number = spine.vectors(CONTEXT), 0
-        await vectors.create_collection("v", DIMENSIONS)
-        for block in blocks(args.size):
+        vectors, number, width = spine.vectors(CONTEXT), 0, dimensions(args.size)
+        await vectors.create_collection("v", width)
+        for block in blocks(args.size, width=width, told=OURS):
             rows = [(f"p{number + at}", row, None) for at, row in enumerate(block.tolist())]
             await vectors.upsert_many("v", rows)
             number += len(rows)
 
-    on_spine(args.folder, fill)
+    limits = Limits(vector_collection_max=max(args.size, 1), vector_exact_max=args.size)
+    on_spine(args.folder, fill, limits)  # no index yet
+
+
+def ours_index_fill(args: Args) -> None:
+    async def fill(spine: Spine) -> None:
+        vectors = spine.vectors(CONTEXT)
+        await _there(vectors)
+        await _indexed(spine, vectors, args.size)
+
+    if not (args.folder / "vectors.ours_fill").exists():
+        ours_fill(args)
+    on_spine(args.folder, fill, _limits(args.size))
+
+
+async def _there(vectors: VectorStoreService) -> None:
+    """The collection is in memory; a large one may take several waits."""
+    while True:
+        try:
+            await vectors.count("v")
+        except DeadlineExceeded:
+            continue
+        return
+
+
+async def _indexed(spine: Spine, vectors: VectorStoreService, size: int) -> None:
+    """Its index is there."""
+    query, began = questions(dimensions(size))[0].tolist(), time.perf_counter()
+    await vectors.search("v", query, K)
+    while True:
+        with anyio.move_on_after(TOLD_S) as waited:
+            await spine.vector_indexes.settled.wait()
+        status = await vectors.index("v")
+        if not waited.cancelled_caught:
+            assert status.state is IndexState.READY, status
+            return
+        took = time.perf_counter() - began
+        progress(f"{OURS_INDEX}: {status.progress:.0%} of {size:,} vectors after {took:.0f} s")
 
 
 def ours(args: Args) -> tuple[float, ...]:
-    async def measure(spine: Spine) -> tuple[float, ...]:
-        vectors, asked, growth = spine.vectors(CONTEXT), questions().tolist(), Growth()
+    return _ours(args, exact=True)
 
-        async def search(n: int) -> None:
-            found = await vectors.search("v", asked[n % QUESTIONS], K, exact=True)
-            assert len(found) == K
+
+def ours_index(args: Args) -> tuple[float, ...]:
+    return _ours(args, exact=False)
+
+
+def _ours(args: Args, *, exact: bool) -> tuple[float, ...]:
+    async def measure(spine: Spine) -> tuple[float, ...]:
+        vectors, asked = spine.vectors(CONTEXT), questions(dimensions(args.size)).tolist()
+        growth = Growth()
+        await _there(vectors)
+        if not exact:
+            await _indexed(spine, vectors, args.size)
+
+        async def search(n: int) -> list[int]:
+            found = await vectors.search("v", asked[n % QUESTIONS], K, exact=exact)
+            assert (len(found), found.exact) == (K, exact)
+            return [int(one.id[1:]) for one in found]
 
         await search(0)
-        return (*await closed(1, args.seconds, search), growth.mb)
+        timed = await closed(1, args.seconds, search)
+        mb = growth.mb
+        judged = [await search(n) for n in range(JUDGED)]
+        return (*timed, recall(judged, truth(args.folder, args.size)), mb)
 
-    return on_spine(args.folder, measure)
-
-
-def faiss_fill(args: Args) -> None:
-    import faiss
-
-    index = faiss.IndexFlatIP(DIMENSIONS)
-    for block in blocks(args.size):
-        index.add(block)
-    faiss.write_index(index, str(args.folder / "index.faiss"))
-
-
-def faiss(args: Args) -> tuple[float, ...]:
-    import faiss as engine
-
-    engine.omp_set_num_threads(1)
-    asked, growth = questions(), Growth()
-    index = engine.read_index(str(args.folder / "index.faiss"))
-
-    def search(n: int) -> None:
-        at = n % QUESTIONS
-        _, found = index.search(asked[at : at + 1], K)
-        assert found.shape == (1, K)
-
-    return (*in_turn(args.seconds, search), growth.mb)
-
-
-def _connect(args: Args) -> apsw.Connection:
-    import apsw
-    import sqlite_vec  # type: ignore[import-untyped]
-
-    connection = apsw.Connection(str(args.folder / "vectors.db"))
-    connection.enable_load_extension(True)
-    connection.load_extension(sqlite_vec.loadable_path())
-    return connection
-
-
-def sqlite_vec_fill(args: Args) -> None:
-    with closing(_connect(args)) as connection:
-        connection.execute(
-            f"CREATE VIRTUAL TABLE v USING vec0(e float[{DIMENSIONS}] distance_metric=cosine)"
-        )
-        number = 0
-        with connection:
-            for block in blocks(args.size):
-                rows = [(number + at, row.tobytes()) for at, row in enumerate(block)]
-                connection.executemany("INSERT INTO v (rowid, e) VALUES (?, ?)", rows)
-                number += len(rows)
-
-
-def sqlite_vec(args: Args) -> tuple[float, ...]:
-    with closing(_connect(args)) as connection:
-        asked, growth = [row.tobytes() for row in questions()], Growth()
-        query = "SELECT rowid, distance FROM v WHERE e MATCH ? AND k = ? ORDER BY distance"
-
-        def search(n: int) -> None:
-            found = list(connection.execute(query, (asked[n % QUESTIONS], K)))
-            assert len(found) == K
-
-        return (*in_turn(args.seconds, search), growth.mb)
+    limits = _limits(args.size)
+    if exact:  # then none is read, either
+        limits = Limits(**{**limits.model_dump(), "vector_exact_max": args.size})
+    return on_spine(args.folder, measure, limits)

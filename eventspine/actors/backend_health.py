@@ -13,8 +13,6 @@ import math
 import time
 from collections.abc import Callable
 
-import anyio
-
 from eventspine.actors.circuit import Circuit, Moment
 from eventspine.contracts.circuit import CircuitHealth, CircuitState, told
 from eventspine.contracts.entries import later
@@ -29,15 +27,19 @@ class BackendHealth:
     """`refuses`: whether callers are refused now; read for every append.
 
     Args:
+        now_s: the clock of the loop; a callback outside of any task reads it too.
         reopens_in_s: how long until a store that is gone is opened again; None: it is being tried.
     """
 
-    def __init__(self, backend: str, circuit: Circuit | None = None) -> None:
+    def __init__(
+        self, backend: str, now_s: Callable[[], float], circuit: Circuit | None = None
+    ) -> None:
         self.backend = backend
         self.circuit = circuit or Circuit()
         self.refuses = False
         self.reopens_in_s: Callable[[], float | None] = lambda: None
         self.listeners: list[Changed] = []
+        self._now_s = now_s
         self._clock = WallClock(time.time)
 
     # --- what happens ---
@@ -106,7 +108,7 @@ class BackendHealth:
         if self.circuit.gone:
             return self.reopens_in_s()
         due_s = self.circuit.next_try_s
-        return None if due_s is None else max(0.0, due_s - anyio.current_time())
+        return None if due_s is None else max(0.0, due_s - self._now_s())
 
     def shown(self) -> CircuitHealth:
         circuit, wait_s = self.circuit, self.next_try_in_s()
@@ -122,4 +124,4 @@ class BackendHealth:
         )
 
     def _now(self) -> Moment:
-        return Moment(anyio.current_time(), self._clock.read().ts.decode())
+        return Moment(self._now_s(), self._clock.read().ts.decode())

@@ -26,7 +26,7 @@ from eventspine.actors.audience import Later, Reader
 from eventspine.actors.backend_health import BackendHealth
 from eventspine.actors.compiled import short_way
 from eventspine.actors.fence import Fence, moved_to, refuse_moved
-from eventspine.actors.journal import BesideCommit, JournalCommit
+from eventspine.actors.journal import BesideCommit, BlobCommit, JournalCommit
 from eventspine.actors.lookup import known_events, needs_lookup
 from eventspine.actors.mirror import Mirror
 from eventspine.actors.parcel import Settle
@@ -44,6 +44,7 @@ from eventspine.contracts.secrets import Secret
 from eventspine.contracts.stores import CommitKind, EventStreamStore
 from eventspine.contracts.threads import THREADS, Threads
 from eventspine.contracts.wire import Draft, Instant
+from eventspine.runtime.clock import loop_clock
 from eventspine.runtime.directory import Directory
 from eventspine.runtime.limits import DirectoryLimits
 from eventspine.runtime.permits import Permits
@@ -75,7 +76,7 @@ class StreamHost:
         self.limits = limits
         self._threads = threads
         self.store: EventStreamStore | None = None
-        self.writer: Writer[Commit | JournalCommit | BesideCommit] | None = None
+        self.writer: Writer[Commit | JournalCommit | BesideCommit | BlobCommit] | None = None
         self._native = native
         self.short: Any = None  # the compiled way of a plain append, while there is one
         self.new_ticket: Callable[[], Ticket[Any]] = ticket_factory()
@@ -85,7 +86,7 @@ class StreamHost:
         self.long_polls = 0
         self.catching_up = Permits(CATCHING_UP_AT_ONCE)
         self.outage = "not open yet"
-        self.health = BackendHealth(name)
+        self.health = BackendHealth(name, loop_clock())
         self.health.listeners.append(self._circuit_changed)
         self._compiled: Any = None
         self.forgotten = 0  # how often every actor was: what is known of them is not any more
@@ -151,7 +152,9 @@ class StreamHost:
         if self.writer is not None:
             self.writer.settle_all = self._settle_mirrored if mirrors else self.settle
 
-    def _settle_mirrored(self, batch: Sequence[Commit | JournalCommit | BesideCommit]) -> None:
+    def _settle_mirrored(
+        self, batch: Sequence[Commit | JournalCommit | BesideCommit | BlobCommit]
+    ) -> None:
         for mirror in self.mirrors:
             batch = mirror.take(batch)
         self.settle(batch)
@@ -192,7 +195,9 @@ class StreamHost:
             raise self.health.unavailable(self.outage)
         return self.store
 
-    def open_writer(self, key: str = "") -> Writer[Commit | JournalCommit | BesideCommit]:
+    def open_writer(
+        self, key: str = ""
+    ) -> Writer[Commit | JournalCommit | BesideCommit | BlobCommit]:
         if self.draining:
             raise Draining(f"{self.name} is stopping")
         if self.writer is None or self.store is None:
@@ -350,7 +355,7 @@ class StreamHost:
             await commit.ticket
 
 
-def _settle_each(batch: Sequence[Commit | JournalCommit | BesideCommit]) -> None:
+def _settle_each(batch: Sequence[Commit | JournalCommit | BesideCommit | BlobCommit]) -> None:
     for commit in batch:
         commit.settle(None)
 

@@ -112,6 +112,20 @@ class BesideCommit(StreamCommit):
             self.ticket.set_exception(error)
 
 
+class BlobCommit(StreamCommit):
+    """Bytes on their way to the disk; nobody waits for them, but for the records behind them."""
+
+    __slots__ = ("size",)
+
+    def __init__(self, blob: StreamCommit) -> None:
+        one = blob
+        super().__init__(one.key, one.mode, one.epoch, one.first_sequence, one.lines, one.kind)
+        self.size = sum(map(len, one.lines))
+
+    def settle(self, error: BaseException | None) -> None:
+        """Called once, on the loop, when the writer is done with this commit."""
+
+
 class Beside(msgspec.Struct, omit_defaults=True):
     """The first record of a journal that goes on from records beside it: journal_anew.py."""
 

@@ -22,10 +22,11 @@ from anyio.abc import TaskStatus
 
 from eventspine.actors.fence import refuse_moved
 from eventspine.actors.host import StreamHost
-from eventspine.actors.journal import JournalActor, JournalCommit, Origin, lines_of
+from eventspine.actors.journal import BlobCommit, JournalActor, JournalCommit, Origin, lines_of
 from eventspine.actors.journal_anew import Anew
 from eventspine.actors.journal_reading import JournalReader
 from eventspine.contracts.journal import Decide, Decision, State
+from eventspine.contracts.stores import StreamCommit
 from eventspine.runtime.directory import Directory
 from eventspine.runtime.limits import DirectoryLimits
 from eventspine.runtime.ticket import Ticket
@@ -56,8 +57,13 @@ class JournalHost(Generic[S]):
         self.anew = Anew(host, self.directory)
         host.journals[kind] = self
 
-    async def ask(self, origin: Origin, decide: Decide[S, A]) -> A:
+    async def ask(
+        self, origin: Origin, decide: Decide[S, A], blob: StreamCommit | None = None
+    ) -> A:
         """Decide on a journal's state, and answer when all that the answer may tell is durable.
+
+        Args:
+            blob: bytes that the records name, if there are any: durable with them.
 
         Raises:
             Whatever `decide` raises; then nothing has changed.
@@ -68,30 +74,35 @@ class JournalHost(Generic[S]):
         actor = self.directory.live(origin.key)
         if actor is None:
             self._host.admit()
-            return await (await self.directory.turn(origin.key, self._turn(origin, decide)))()
-        return await self._decided(actor, origin, decide)()
+            turn = self._turn(origin, decide, blob)
+            return await (await self.directory.turn(origin.key, turn))()
+        return await self._decided(actor, origin, decide, blob)()
 
     # --- one decision ---
 
     def _turn(
-        self, origin: Origin, decide: Decide[S, A]
+        self, origin: Origin, decide: Decide[S, A], blob: StreamCommit | None
     ) -> Callable[[JournalActor[S]], Awaitable[Callable[[], Awaitable[A]]]]:
         """The same in a turn, which ends before the disk is waited for."""
 
         async def turn(actor: JournalActor[S]) -> Callable[[], Awaitable[A]]:
-            return self._decided(actor, origin, decide)
+            return self._decided(actor, origin, decide, blob)
 
         return turn
 
     def _decided(
-        self, actor: JournalActor[S], origin: Origin, decide: Decide[S, A]
+        self,
+        actor: JournalActor[S],
+        origin: Origin,
+        decide: Decide[S, A],
+        blob: StreamCommit | None,
     ) -> Callable[[], Awaitable[A]]:
         """From looking at the state to changing it: nothing awaits in here."""
         refuse_moved(self._host.fences, origin.key, origin.mode)
         actor.check_mode(origin.mode)
         decision = decide(actor.state)
         if decision.records:
-            self._record(actor, origin, decision)
+            self._record(actor, origin, decision, blob)
         gate = self._gate(actor)
 
         async def answer() -> A:
@@ -100,12 +111,22 @@ class JournalHost(Generic[S]):
 
         return answer
 
-    def _record(self, actor: JournalActor[S], origin: Origin, decision: Decision[Any]) -> None:
+    def _record(
+        self,
+        actor: JournalActor[S],
+        origin: Origin,
+        decision: Decision[Any],
+        blob: StreamCommit | None,
+    ) -> None:
         first = actor.sequence + 1
         bytes_max = self._host.limits.event_bytes_max
         lines = lines_of(decision.records, origin, actor.epoch, first, bytes_max)
         commit = JournalCommit(actor, actor.epoch, first, lines, origin.mode)
-        self._host.open_writer().submit(commit)
+        writer = self._host.open_writer()
+        if blob is None:
+            writer.submit(commit)
+        else:
+            writer.submit_all([BlobCommit(blob), commit])
         actor.pending.append(commit)  # only what the writer has taken counts
         actor.mode = origin.mode
         actor.state.apply_all(decision.records, first)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
@@ -45,20 +45,24 @@ class _Heard:
 
 
 class Mirror:
-    """Args: covers: the keys of its route, by key and mode. followed: those known to be level."""
+    """Args: covers: the keys of its route, by key and mode.
+
+    followed: those known to be level; they are the mirror's from now on.
+    """
 
     def __init__(
         self,
         source: Side,
         target: Side,
         covers: Covers,
-        followed: Collection[str] = (),
+        followed: set[str] | None = None,
     ) -> None:
         self.source, self.target = source, target
         self.covers = covers
-        self.followed = set(followed)
+        self.followed = set[str]() if followed is None else followed
         self.lagging: dict[str, None] = {}
         self.touched: set[str] = set()  # keys with a change since they were compared last
+        self.unread: set[str] = set()  # and those that arrived since owners there were forgotten
         self.on_fall: Callable[[str], object] = lambda why: None
         self._store = target.store
         self._heard: dict[str, _Heard] = {}
@@ -130,6 +134,7 @@ class Mirror:
         if heard is None or self.target.store is not self._store:
             return False
         self.followed.add(key)
+        self.unread.add(key)
         self.lagging.pop(key, None)
         self._move()
         behind = [commit for commit in heard.commits if is_beyond(commit, head)]
@@ -192,6 +197,7 @@ class Mirror:
     def _arrived(self, parcel: Parcel) -> None:
         if self._sent and self._sent[0] is parcel:  # else a failure has answered it
             self._sent.popleft()
+            self.unread.update(parcel.keys)
             parcel.answer()
             self._move()
             self._pump()
@@ -213,7 +219,7 @@ class Mirror:
 
     def _let_go(self) -> None:
         self._falls += 1
-        parcels = [*self._sent, *self._waiting]
+        parcels = self.under_way
         self._sent.clear()
         self._waiting.clear()
         self._heard.clear()
@@ -223,6 +229,11 @@ class Mirror:
             parcel.answer()
 
     # --- waiting ---
+
+    @property
+    def under_way(self) -> list[Parcel]:
+        """What the source has and the target has not said anything of yet, in order."""
+        return [*self._sent, *self._waiting]
 
     def _move(self) -> None:
         moved, self._moved = self._moved, anyio.Event()
@@ -236,6 +247,11 @@ class Mirror:
         """Until nothing is on its way to the target."""
         while self._sent or self._waiting:
             await self._moved.wait()
+
+    def hand_over(self) -> set[str]:
+        """What both have alike, for the mirror of the other direction; this one follows nothing."""
+        followed, self.followed = self.followed, set()
+        return followed
 
     def end(self) -> None:
         """Whoever waits is answered from the source; from now on it is written alone."""

@@ -42,7 +42,7 @@ class Side(Protocol):
 class Parcel:
     """Args: held_by: the writer at which its bytes count as waiting until it is answered."""
 
-    __slots__ = ("_arrived", "_commits", "_failed", "_held_by", "_left", "_settle", "_size")
+    __slots__ = ("_arrived", "_commits", "_failed", "_held_by", "_left", "_settle", "size")
 
     def __init__(
         self,
@@ -55,8 +55,12 @@ class Parcel:
         self._commits, self._settle, self._held_by = commits, settle, held_by
         self._arrived, self._failed = arrived, failed
         self._left = len(commits)
-        self._size = sum([commit.size for commit in commits])
-        held_by.hold(self._size)
+        self.size = sum([commit.size for commit in commits])
+        held_by.hold(self.size)
+
+    @property
+    def keys(self) -> list[str]:
+        return [commit.key for commit in self._commits]
 
     def copies(self) -> list[Any]:
         """What the target commits."""
@@ -64,7 +68,7 @@ class Parcel:
 
     def answer(self) -> None:
         """Settle the commits at the source. Called once."""
-        self._held_by.release(self._size)
+        self._held_by.release(self.size)
         self._settle(self._commits)
 
     def one_settled(self, error: BaseException | None) -> None:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 Header = tuple[bytes, bytes]
 JSON = b"application/json"
+NO_STORE: Header = (b"cache-control", b"no-store")
 
 
 class Answer(Response):

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from eventspine.api.problem import INTERNAL_CODE, INTERNAL_REMEDY, INTERNAL_TITLE, STATUS
 from eventspine.contracts.errors import EventspineError
 
+_OF_A_SERVER = ("eventspine.contracts.", "eventspine.api.")
+
 
 class Row(NamedTuple):
     code: str
@@ -18,8 +20,11 @@ class Row(NamedTuple):
 
 
 def leaves(cls: type[EventspineError] = EventspineError) -> Iterator[type[EventspineError]]:
-    """The classes of the tree that are raised: those nothing derives from."""
-    below = cls.__subclasses__()
+    """The classes of the tree that are raised: those nothing derives from.
+
+    Without those of the client, which no server answers, whether or not it was imported.
+    """
+    below = [sub for sub in cls.__subclasses__() if sub.__module__.startswith(_OF_A_SERVER)]
     if not below:
         yield cls
     for sub in below:

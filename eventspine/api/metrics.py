@@ -32,6 +32,7 @@ _COUNTED = frozenset(
     ["turns", "batches", "items", "bytes", "commits", "events", "refusals", "commit_s_total"]
     + ["passivated", "activations", "activation_failures", "crashes", "resets"]
     + ["restarts", "outages", "opened", "stored", "failed", "lost"]
+    + ["copied_events", "copied_bytes", "falls"]
     + [f"{why}_refused" for why in ("deadlocks", "overloaded", "deadline", "quarantined")]
     + ["draining_refused"]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -33,7 +34,12 @@ _CURSOR = {"type": "string", "pattern": "^[0-9]{16}_[0-9]{16}$"}
 
 class OpenApiEndpoint:
     def __init__(self, spine: SpineService) -> None:
-        self._bytes = orjson.dumps(openapi(spine.settings.limits))
+        self._limits = spine.settings.limits
+
+    @cached_property
+    def _bytes(self) -> bytes:
+        """Made when it is asked for: a command that opens a root for itself never does."""
+        return orjson.dumps(openapi(self._limits))
 
     async def document(self, call: Call) -> ASGIApp:
         return Answer(200, self._bytes, JSON, [(b"cache-control", b"no-cache")])
@@ -248,6 +254,7 @@ def _schemas(codes: list[str]) -> dict[str, Any]:
         {
             "routes": {"type": "array", "items": _ref("ResourceRoute")},
             "revision": {"type": "integer"},
+            "lab": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
         }
     )
     schemas["Readiness"] = _object({"ready": {"type": "boolean"}, "checks": {"type": "object"}})

@@ -14,6 +14,7 @@
       switches                       routes that move with their data are copied and followed
       route health                   quiet backends are probed, open circuits tried again
       audit                          records that nobody waits for are written
+      audit outcomes                 intents that a crash left without an outcome get one
       vector indexes                 collections too large for exact searches get an index
       upload sweep                   multipart uploads that nothing comes to are given up
 

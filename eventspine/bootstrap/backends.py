@@ -19,7 +19,8 @@ from eventspine.actors.host import StreamHost
 from eventspine.actors.journal_host import JournalHost, passivate_idle
 from eventspine.actors.probe import probe, probe_store
 from eventspine.actors.states.all import JOURNALED
-from eventspine.adapters.filesystem.blobs import FilesystemBlobStore
+from eventspine.adapters.filesystem.blobs.logged import LoggedBlobs
+from eventspine.adapters.filesystem.blobs.store import FilesystemBlobStore
 from eventspine.adapters.filesystem.disk import NO_SPACE, Disk
 from eventspine.adapters.filesystem.event_stream import FilesystemEventStreamStore
 from eventspine.adapters.memory.blobs import MemoryBlobStore
@@ -27,6 +28,8 @@ from eventspine.adapters.memory.event_stream import MemoryEventStreamStore
 from eventspine.bootstrap.configs import FilesystemConfig, MemoryConfig, config_of
 from eventspine.bootstrap.secrets import DeclaredSecrets
 from eventspine.contracts.backends import Backends, Probe
+from eventspine.contracts.blobs import BlobStore
+from eventspine.contracts.circuit import told
 from eventspine.contracts.declared import Declared
 from eventspine.contracts.errors import (
     EventspineError,
@@ -69,6 +72,7 @@ class StreamBackends(Backends[StreamHost]):
         self._disk = disk
         self._threads = threads
         self._hosts: dict[str, StreamHost] = {}
+        self._logged: dict[str, LoggedBlobs] = {}  # of each root, for both of its stores
         self._opening = anyio.Lock()
         self._declared = Declared(settings.backends)
         self._secrets = DeclaredSecrets(settings.secrets, root, disk, threads)
@@ -78,11 +82,22 @@ class StreamBackends(Backends[StreamHost]):
         self._secrets.check_declared(references(model))
 
     async def open(self, route: ResourceRoute) -> StreamHost:
+        return await self._open(route)
+
+    async def open_or_wait(self, route: ResourceRoute) -> StreamHost:
+        """`open`, where a backend that cannot be opened is an outage from the beginning.
+
+        It refuses whoever asks, its circuit is open, and its supervisor tries again, with back-off,
+        as it does with one that was lost later.
+        """
+        return await self._open(route, waits=True)
+
+    async def _open(self, route: ResourceRoute, *, waits: bool = False) -> StreamHost:
         name, make, folder = self._named(route)
         key = await self._signing_key(route)
         async with self._opening:
             if name not in self._hosts:
-                self._hosts[name] = await self._start(name, make, folder)
+                self._hosts[name] = await self._start(name, make, folder, waits=waits)
         host = self._hosts[name]
         host.upload_keys.pop(route.key, None)
         if key is not None:
@@ -163,21 +178,32 @@ class StreamBackends(Backends[StreamHost]):
             self._disk,
             threads=self._threads,
             express=self._settings.native,
+            blobs=self._logged.get(folder),
         )
 
+    def _blobs(self, folder: str | None) -> BlobStore:
+        if folder is None:
+            return MemoryBlobStore()
+        logged = self._logged[folder] = LoggedBlobs(self._threads)
+        most = self._settings.storage.logged_object_bytes_max
+        return FilesystemBlobStore(self._root / folder, self._disk, self._threads, logged, most)
+
     async def _start(
-        self, name: str, make: Callable[[], EventStreamStore], folder: str | None
+        self,
+        name: str,
+        make: Callable[[], EventStreamStore],
+        folder: str | None,
+        *,
+        waits: bool,
     ) -> StreamHost:
         host = StreamHost(name, self._settings.limits, self._threads, native=self._settings.native)
-        host.blobs = (
-            MemoryBlobStore()
-            if folder is None
-            else FilesystemBlobStore(self._root / folder, self._disk, self._threads)
-        )
+        host.blobs = self._blobs(folder)
         journals = [JournalHost(host, kind.value, make) for kind, make in JOURNALED.items()]
         children = (
             ChildSpec(
-                "store", partial(_own_store, host, make, self._threads), shutdown_s=STORE_SHUTDOWN_S
+                "store",
+                partial(_own_store, host, make, self._threads, waits=waits),
+                shutdown_s=STORE_SHUTDOWN_S,
             ),
             ChildSpec("passivation", host.directory.passivate_idle),
             ChildSpec("journals", partial(passivate_idle, journals)),
@@ -214,14 +240,22 @@ async def _own_store(
     make: Callable[[], EventStreamStore],
     threads: Threads,
     *,
+    waits: bool = False,
     task_status: TaskStatus[None] = TASK_STATUS_IGNORED,
 ) -> None:
-    """Open a store and serve it; close it whatever happens, so that it can be opened again."""
+    """Open a store and serve it; close it whatever happens, so that it can be opened again.
+
+    Args:
+        waits: that it cannot be opened ends this incarnation, and is no failed start.
+    """
     host.health.trying()
     try:
         store = await threads.run_sync(make)
     except OUTAGE as error:
+        host.outage = told(error)
         host.health.failed(error, gone=True)
+        if waits:
+            task_status.started()
         raise
     try:
         await host.serve(store, task_status=task_status)

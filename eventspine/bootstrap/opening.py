@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -28,8 +28,8 @@ from eventspine.contracts.declared import Declared
 from eventspine.contracts.errors import (
     BackendNotDeclared,
     BackendRefusedInMode,
+    EventspineError,
     RootInvalid,
-    SecretUnavailable,
 )
 from eventspine.contracts.route import ResourceRoute
 from eventspine.contracts.settings import (
@@ -46,6 +46,7 @@ from eventspine.services.spine import Spine
 log = logging.getLogger(__name__)
 SIGNING_KEY_FILE = "signing.key"
 AUDIT_SETTLES_S = 2.0  # before a stop, for records that nobody waits for
+SWITCHES_SETTLE_S = 2.0  # before a stop, for streams that have just begun
 
 
 @asynccontextmanager
@@ -114,7 +115,9 @@ async def _running(
             await tasks.start(supervisor.run)
             await files.edits.look()
             await spine.switches.load()
-            await _open_all(routes, actors)
+            await _open_all(routes, actors, backends)
+            await spine.switches.resume()  # nothing is written before this
+            spine.health.tell_of_outages()
             if settings.routing.watch_files and threads is THREADS:  # a simulation tells nobody
                 await supervisor.start_child(files.child())
             await supervisor.start_child(ChildSpec("memory sweep", spine.memory_expiry.run))
@@ -122,11 +125,16 @@ async def _running(
             await supervisor.start_child(ChildSpec("switches", spine.switches.run))
             await supervisor.start_child(ChildSpec("route health", spine.health.run))
             await supervisor.start_child(ChildSpec("audit", spine.audit.queue.run))
+            await supervisor.start_child(ChildSpec("audit outcomes", spine.lost_outcomes.run))
             await supervisor.start_child(ChildSpec("upload sweep", spine.upload_expiry.run))
             await supervisor.start_child(ChildSpec("vector indexes", spine.vector_indexes.run))
             yield spine
             with anyio.move_on_after(AUDIT_SETTLES_S):
                 await spine.audit.queue.settled()
+            with anyio.move_on_after(SWITCHES_SETTLE_S):
+                await spine.switches.settled()
+            spine.drain()
+            await spine.switches.rest()
         except Exception as error:  # raised below, outside the group, which would wrap it
             failure = error
         finally:
@@ -136,11 +144,13 @@ async def _running(
         raise failure
 
 
-async def _open_all(routes: RouteService, actors: RouteActors[StreamHost]) -> None:
+async def _open_all(
+    routes: RouteService, actors: RouteActors[StreamHost], backends: StreamBackends
+) -> None:
     """Open what the routes lead to, so that recovery is done before the first request.
 
     The mode guard looks again, since a route may have been written under other settings (R-04):
-    what it refuses is not opened, and the other routes work.
+    what it refuses is not opened, nor what cannot be, and the other routes work.
     """
     for route in routes.list():
         try:
@@ -149,13 +159,19 @@ async def _open_all(routes: RouteService, actors: RouteActors[StreamHost]) -> No
             log.error("route %s is not opened: %s", "/".join(route.key), error)  # noqa: TRY400
             continue
         if route.resource_kind in KINDS:
-            await _open(route, actors)
+            await _open(route, actors, backends)
             routes.looked_up(route.key, route, "start")
 
 
-async def _open(route: ResourceRoute, actors: RouteActors[StreamHost]) -> None:
-    """A route without its secret is stale, and the others work."""
+async def _open(
+    route: ResourceRoute, actors: RouteActors[StreamHost], backends: StreamBackends
+) -> None:
+    """A route without its secret, or with a config that nothing serves any more, is stale; one
+    whose backend cannot be opened has an outage, which ends when it can.
+    """
+    with suppress(EventspineError):  # which its owner meets again, and tells of
+        await backends.open_or_wait(route)
     try:
         await actors.resolve(route.key)
-    except SecretUnavailable as error:
+    except EventspineError as error:
         log.error("route %s is not opened: %s", "/".join(route.key), error)  # noqa: TRY400

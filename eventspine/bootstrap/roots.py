@@ -13,16 +13,18 @@ from eventspine.adapters.filesystem.doctor import Finding, examine
 from eventspine.adapters.filesystem.lock import RootLock
 from eventspine.adapters.filesystem.registry.registry import FilesystemRegistryStore
 from eventspine.bootstrap.configs import KINDS, ChecksOnly
+from eventspine.contracts.audit import SYSTEM_TENANT
 from eventspine.contracts.errors import (
     RootInvalid,
 )
-from eventspine.contracts.route import RouteSpec
+from eventspine.contracts.route import RouteKey, RouteSpec
 from eventspine.contracts.settings import (
     SETTINGS_FILE,
     LabSettings,
     load_settings,
 )
 from eventspine.contracts.settings_text import settings_text
+from eventspine.contracts.system_routes import adding, system_keys, without_system
 from eventspine.services.routing.service import RouteService
 
 
@@ -41,16 +43,18 @@ async def init_root(root: Path) -> list[str]:
     await routes.load()
     if routes.revision == 0:
         lab = settings.lab or LabSettings()
-        for kind in KINDS:
+        for key in (*_lab_keys(lab), *system_keys(lab.mode)):
             spec = RouteSpec(
-                resource_kind=kind,
-                backend_type="filesystem",
-                reason="written by eventspine init",
-                **lab.model_dump(),
+                **key._asdict(), backend_type="filesystem", reason="written by eventspine init"
             )
             route = await routes.create(spec, by="eventspine init")
             written.append(f"{store.path}: route {'/'.join(route.key)} -> filesystem")
     return written
+
+
+def _lab_keys(lab: LabSettings) -> list[RouteKey]:
+    scope = (lab.tenant_id, lab.env, lab.project_id, lab.mode)
+    return [RouteKey(kind.value, *scope) for kind in KINDS]
 
 
 async def examine_root(root: str | Path, accept: Collection[str] = ()) -> list[Finding]:
@@ -65,6 +69,20 @@ async def examine_root(root: str | Path, accept: Collection[str] = ()) -> list[F
     settings = load_settings(path)
     lock = RootLock(path, disk)
     try:
-        return await anyio.to_thread.run_sync(examine, path, settings.storage, disk, accept)
+        found = await anyio.to_thread.run_sync(examine, path, settings.storage, disk, accept)
+        return [*found, *await _look_at_routes(path, disk)]
     finally:
         lock.release()
+
+
+async def _look_at_routes(path: Path, disk: Disk) -> list[Finding]:
+    """A system tenant without routes is nothing wrong; it is said how it gets them."""
+    try:
+        image = await FilesystemRegistryStore(path, disk).load()
+    except RootInvalid as error:
+        return [Finding("damaged", "routes", error.detail)]
+    missing = without_system([route.key for route in image.routes])
+    return [
+        Finding("ok", "routes", f"nothing serves {kind} of {SYSTEM_TENANT}: {adding(mode)}")
+        for mode, kind in missing
+    ]

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from eventspine.cli.where import Where
+from eventspine.cli.where import Where, completed_by
 from eventspine.client import End, EventspineClient, TailEvent, TailItem
 from eventspine.client.answers import cursor_of
 from eventspine.contracts.answers import Appended, Head, Page, Selection
@@ -62,7 +62,7 @@ class Access(Protocol):
     def follow(self, stream_id: str, after: str | None) -> AsyncGenerator[TailItem, None]: ...
     @property
     def routes(self) -> Routes: ...
-    def completed(self, stated: dict[str, str]) -> dict[str, str]: ...
+    async def completed(self, stated: dict[str, str]) -> dict[str, str]: ...
 
 
 async def spine_or_url(stack: AsyncExitStack, where: Where) -> Spine | str:
@@ -139,8 +139,8 @@ class OverHttp:
     def routes(self) -> Routes:
         return self._client.routes
 
-    def completed(self, stated: dict[str, str]) -> dict[str, str]:
-        return stated
+    async def completed(self, stated: dict[str, str]) -> dict[str, str]:
+        return completed_by(await self._client.routes.lab(), stated)
 
 
 class Embedded:
@@ -152,14 +152,16 @@ class Embedded:
 
     @property
     def _context(self) -> RequestContext:
-        return context_of(self.completed(self._stated), None, self._spine.settings.surface_aliases)
+        stated = completed_by(self._lab, self._stated)
+        return context_of(stated, None, self._spine.settings.surface_aliases)
 
-    def completed(self, stated: dict[str, str]) -> dict[str, str]:
-        """`stated` with the lab default for what is missing, unless another mode is meant."""
+    @property
+    def _lab(self) -> dict[str, str]:
         lab = self._spine.settings.lab
-        if lab is None or stated.get("mode", lab.mode) != lab.mode:
-            return stated
-        return {**lab.model_dump(), **stated}
+        return {} if lab is None else lab.model_dump()
+
+    async def completed(self, stated: dict[str, str]) -> dict[str, str]:
+        return completed_by(self._lab, stated)
 
     async def append(self, stream_id: str, ndjson: bytes) -> Appended:
         return await self._spine.append_json(stream_id, ndjson, self._context, ndjson=True)
@@ -206,7 +208,7 @@ class EmbeddedRoutes:
         self._routes = spine.routes
 
     async def list(self) -> list[ResourceRoute]:
-        return self._routes.list()
+        return self._routes.shown()
 
     async def get(self, key: RouteKey) -> ResourceRoute:
         return self._routes.get(key)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
-from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
@@ -18,10 +15,12 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from eventspine.cli.failures import fail
+from eventspine.cli.input import size_of, stated
 from eventspine.cli.output import note, print_table, stderr_is_terminal
 from eventspine.cli.store_access import open_stores
 from eventspine.cli.where import Where, where_options
 from eventspine.client.event_ids import derived_id, uuid7
+from eventspine.client.stores.asking import address
 from eventspine.contracts.analytics_event import parse_events
 from eventspine.contracts.errors import EventspineError, InvalidAnalyticsEvent, InvalidJson
 
@@ -38,8 +37,8 @@ def _dataset_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--dataset", default="events", show_default=True)(command)
 
 
-def _address(dataset: str, what: str) -> str:
-    return f"/v1/analytics/{quote(dataset, safe='')}/{what}"
+def _at(dataset: str, what: str) -> str:
+    return address("analytics", dataset, what)
 
 
 @analytics.command("ingest")
@@ -66,7 +65,7 @@ class _Lines:
 
     def __init__(self, file: BinaryIO, dataset: str, batch: int, key: str | None) -> None:
         self.taken_bytes = 0
-        self.total_bytes = _size(file)
+        self.total_bytes = size_of(file)
         self._file, self._batch = file, batch
         self._named = None if key is None else f"{dataset}:{key}"
         self._number = 0
@@ -105,8 +104,10 @@ async def _ingest(where: Where, dataset: str, lines: _Lines) -> None:
         async with open_stores(where) as stores:
             try:
                 while events := await anyio.to_thread.run_sync(lines.next):
-                    body, address = b"\n".join(events), _address(dataset, "events")
-                    answer = await stores.ask("POST", address, headers=_NDJSON, content=body)
+                    body = b"\n".join(events)
+                    answer = await stores.ask(
+                        "POST", _at(dataset, "events"), headers=_NDJSON, content=body
+                    )
                     done = answer.json()
                     stored, duplicates = stored + done["stored"], duplicates + done["duplicates"]
                     shown(lines.taken_bytes)
@@ -118,7 +119,7 @@ async def _ingest(where: Where, dataset: str, lines: _Lines) -> None:
 
 def _question_command(name: str, text: str) -> None:
     def command(where: Where, question: str, dataset: str, as_json: bool) -> None:
-        answer = anyio.run(_asked, where, _address(dataset, name), question)
+        answer = anyio.run(_asked, where, _at(dataset, name), question)
         _print(answer, as_json)
 
     command.__doc__ = text
@@ -169,11 +170,11 @@ _question_command(
 )
 
 
-async def _asked(where: Where, address: str, question: str) -> Any:
-    content = sys.stdin.buffer.read() if question == "-" else question.encode()
+async def _asked(where: Where, path: str, question: str) -> Any:
+    content = stated(question)
     async with open_stores(where) as stores:
         with _spinner():
-            return (await stores.ask("POST", address, content=content)).json()
+            return (await stores.ask("POST", path, content=content)).json()
 
 
 def _print(answer: Any, as_json: bool) -> None:
@@ -211,12 +212,3 @@ def _bar(total: int | None) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=Console(stderr=True), disable=hidden) as progress:
         task = progress.add_task("events", total=total)
         yield lambda taken: progress.update(task, completed=taken)
-
-
-def _size(file: BinaryIO) -> int | None:
-    try:
-        end = file.seek(0, io.SEEK_END)
-        file.seek(0)
-    except (OSError, ValueError):
-        return None  # a pipe has no size
-    return end

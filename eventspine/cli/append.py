@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -15,6 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from eventspine.cli.access import Access, open_access
 from eventspine.cli.failures import fail
+from eventspine.cli.input import size_of
 from eventspine.cli.output import note, stderr_is_terminal
 from eventspine.cli.where import Where, where_options
 from eventspine.client.event_ids import derived_id, uuid7
@@ -166,13 +166,4 @@ def _bar(file: BinaryIO, stream: str, quiet: bool) -> Iterator[tuple[Progress, T
         disable=quiet or not stderr_is_terminal(),
     )
     with progress:
-        yield progress, progress.add_task(stream, total=_size(file), events=0)
-
-
-def _size(file: BinaryIO) -> int | None:
-    try:
-        end = file.seek(0, io.SEEK_END)
-        file.seek(0)
-    except (OSError, ValueError):
-        return None  # a pipe has no size
-    return end
+        yield progress, progress.add_task(stream, total=size_of(file), events=0)

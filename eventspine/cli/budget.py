@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 import anyio
 import click
@@ -13,12 +12,16 @@ import orjson
 from eventspine.cli.output import note
 from eventspine.cli.store_access import open_stores
 from eventspine.cli.where import Where, where_options
+from eventspine.client.stores.asking import address
 from eventspine.contracts.budget import UNIT, WINDOWS
 
 _PAGE_ENTRIES = 1000
-_HELD = "/v1/budget/reservations"
 _window = click.Choice(WINDOWS)
 _unit = click.option("--unit", default=UNIT, show_default=True, help="What is counted.")
+
+
+def _held(*more: str) -> str:
+    return address("budget", "reservations", *more)
 
 
 @click.group()
@@ -80,7 +83,7 @@ def reserve(
 ) -> None:
     """Set AMOUNT aside for ACCOUNTS, as acme/web/ann."""
     timed = {} if timeout is None else {"timeout_s": timeout}
-    _print(where, "POST", _HELD, body=_spend(id, accounts, amount, unit=unit, **timed))
+    _print(where, "POST", _held(), body=_spend(id, accounts, amount, unit=unit, **timed))
 
 
 @budget.command("commit")
@@ -89,7 +92,7 @@ def reserve(
 @where_options
 def commit(where: Where, id: str, amount: int | None) -> None:
     """Post what a reservation holds, or AMOUNT of it; the rest returns."""
-    _print(where, "POST", f"{_HELD}/{quote(id, safe='')}/commit", body={"amount": amount})
+    _print(where, "POST", _held(id, "commit"), body={"amount": amount})
 
 
 @budget.command("release")
@@ -97,7 +100,7 @@ def commit(where: Where, id: str, amount: int | None) -> None:
 @where_options
 def release(where: Where, id: str) -> None:
     """Give back what a reservation holds."""
-    _print(where, "POST", f"{_HELD}/{quote(id, safe='')}/release")
+    _print(where, "POST", _held(id, "release"))
 
 
 @budget.command("record")

@@ -23,6 +23,7 @@ from eventspine.contracts.legacy_env import (
     variables_of,
 )
 from eventspine.contracts.route import WILDCARD, RouteKey, RouteSpec
+from eventspine.contracts.system_routes import REGISTRY_KEY
 
 BY = {"x-user-id": "eventspine routes import-env"}
 _KEPT = (*RouteSpec.model_fields,)
@@ -84,7 +85,8 @@ def _imported(variables: dict[str, str], means: tuple[str, ...], scope: dict[str
 
 async def _carry_out(stores: StoreAccess, result: Imported, *, change: bool) -> None:
     found = orjson.loads((await stores.ask("GET", "/v1/routes")).content)
-    rows = [{name: row[name] for name in _KEPT} for row in found["routes"]]
+    kept_rows = (row for row in found["routes"] if _key(row) != REGISTRY_KEY)
+    rows = [{name: row[name] for name in _KEPT} for row in kept_rows]
     kept = {_key(row): row for row in rows}
     for key, spec in result.routes.items():
         new = spec.model_dump(mode="json")

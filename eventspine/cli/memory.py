@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
-from urllib.parse import quote
 
 import anyio
 import click
 
-from eventspine.cli.store_access import open_stores, print_pages
+from eventspine.cli.input import stated
+from eventspine.cli.store_access import if_version, open_stores, print_pages
 from eventspine.cli.where import Where, where_options
+from eventspine.client.stores.asking import address
 
 _namespace = click.option(
     "--namespace", default="session", show_default=True, help="Whose entries."
@@ -22,9 +22,8 @@ def memory() -> None:
     """Read and write session memory: entries that live for a while."""
 
 
-def _entries(namespace: str, key: str | None = None, verb: str = "") -> str:
-    path = f"/v1/memory/{quote(namespace, safe='')}/entries"
-    return path if key is None else f"{path}/{quote(key, safe='')}{verb}"
+def _entries(namespace: str, *more: str) -> str:
+    return address("memory", namespace, "entries", *more)
 
 
 def _ask(where: Where, method: str, path: str, **more: Any) -> bytes:
@@ -56,15 +55,12 @@ def set_entry(
 
     With --version 0 only if there is no such entry.
     """
-    content = sys.stdin.buffer.read() if value == "-" else value.encode()
-    headers: dict[str, str] = {}
-    if version is not None:
-        headers = {"if-match": f'"{version}"'} if version else {"if-none-match": "*"}
+    content = stated(value)
     if sliding and ttl is None:
         raise click.UsageError("--sliding needs --ttl")
     params = {"ttl_s": None if sliding else ttl, "slide_s": ttl if sliding else None}
-    address = _entries(namespace, key)
-    click.echo(_ask(where, "PUT", address, params=params, headers=headers, content=content))
+    one, headers = _entries(namespace, key), if_version(version)
+    click.echo(_ask(where, "PUT", one, params=params, headers=headers, content=content))
 
 
 @memory.command("get")
@@ -82,7 +78,7 @@ def get_entry(where: Where, namespace: str, key: str) -> None:
 @where_options
 def ttl_of_entry(where: Where, namespace: str, key: str) -> None:
     """Print the seconds an entry has left; null if it stays."""
-    click.echo(_ask(where, "GET", _entries(namespace, key, "/ttl")))
+    click.echo(_ask(where, "GET", _entries(namespace, key, "ttl")))
 
 
 @memory.command("touch")
@@ -92,7 +88,7 @@ def ttl_of_entry(where: Where, namespace: str, key: str) -> None:
 @where_options
 def touch_entry(where: Where, namespace: str, key: str, ttl: float | None) -> None:
     """Let an entry live on from now."""
-    click.echo(_ask(where, "POST", _entries(namespace, key, "/touch"), params={"ttl_s": ttl}))
+    click.echo(_ask(where, "POST", _entries(namespace, key, "touch"), params={"ttl_s": ttl}))
 
 
 @memory.command("incr")
@@ -104,7 +100,7 @@ def touch_entry(where: Where, namespace: str, key: str, ttl: float | None) -> No
 def increment_entry(where: Where, namespace: str, key: str, by: int, ttl: float | None) -> None:
     """Add to an integer."""
     params = {"by": by, "ttl_s": ttl}
-    click.echo(_ask(where, "POST", _entries(namespace, key, "/incr"), params=params))
+    click.echo(_ask(where, "POST", _entries(namespace, key, "incr"), params=params))
 
 
 @memory.command("delete")

@@ -15,6 +15,7 @@ from eventspine.cli.metrics_picture import draw, groups_of, of_points, write_png
 from eventspine.cli.output import note
 from eventspine.cli.store_access import open_stores
 from eventspine.cli.where import Where, named_values, where_options
+from eventspine.client.stores.asking import address
 from eventspine.contracts.metrics import FILLS, TIERS, Number, checked_value
 
 
@@ -23,8 +24,8 @@ def metrics() -> None:
     """Ingest metrics, and see what they add up to."""
 
 
-def _address(metric: str, what: str = "") -> str:
-    return f"/v1/metrics/{quote(metric, safe='')}{what}"
+def _at(metric: str, *what: str) -> str:
+    return address("metrics", metric, *what)
 
 
 def _tag_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,7 +80,7 @@ def ingest(
     async def run() -> Any:
         async with open_stores(where) as stores:
             content = orjson.dumps(point)
-            return (await stores.ask("POST", _address(metric), content=content)).json()
+            return (await stores.ask("POST", _at(metric), content=content)).json()
 
     _print_points(anyio.run(run)["points"])
 
@@ -106,7 +107,7 @@ def query(
 ) -> None:
     """Print points as they came, one JSON object a line."""
     params = {**span, "tags": _selector(tags), "limit": limit, "downsample": downsample}
-    _print_points(anyio.run(_asked, where, _address(metric), params)["points"])
+    _print_points(anyio.run(_asked, where, _at(metric), params)["points"])
 
 
 @metrics.command("latest")
@@ -116,7 +117,7 @@ def query(
 def latest(where: Where, metric: str, tags: tuple[str, ...]) -> None:
     """Print the newest point."""
     params = {"tags": _selector(tags)}
-    _print_points([anyio.run(_asked, where, _address(metric, "/latest"), params)])
+    _print_points([anyio.run(_asked, where, _at(metric, "latest"), params)])
 
 
 @metrics.command("aggregate")
@@ -161,7 +162,7 @@ def plot(
             raise click.UsageError("--downsample goes with --png")
         params = {name: options[name] for name in ("start", "end")} | {"downsample": downsample}
         params["tags"] = _selector(options["tags"])
-        points = anyio.run(_asked, where, _address(metric), params)["points"]
+        points = anyio.run(_asked, where, _at(metric), params)["points"]
         write_png(of_points(metric, points), png)
         note(f"{len(points)} points in {png}")
         return
@@ -182,7 +183,7 @@ async def _asked(where: Where, address: str, params: Mapping[str, Any]) -> Any:
 async def _windows(where: Where, metric: str, options: Mapping[str, Any]) -> Any:
     names = ",".join(quote(one, safe="") for one in options.get("group_by", ()))
     params = {**options, "tags": _selector(options["tags"]), "group_by": names or None}
-    return await _asked(where, _address(metric, "/aggregate"), params)
+    return await _asked(where, _at(metric, "aggregate"), params)
 
 
 def _print_points(points: list[Any]) -> None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple
-from urllib.parse import quote
 
 import orjson
 
 from eventspine.cli.output import note
 from eventspine.cli.store_access import StoreAccess
+from eventspine.client.stores.asking import address
 
 PART_BYTES = 16 * 1024 * 1024
 _PAGE_ITEMS = 1000
@@ -30,8 +30,8 @@ class Put(NamedTuple):
     part_bytes: int
 
 
-def address(key: str) -> str:
-    return f"/v1/objects/{quote(key, safe='')}"
+def at(key: str, *more: str) -> str:
+    return address("objects", key, *more)
 
 
 async def put(stores: StoreAccess, wanted: Put, file: BinaryIO) -> bytes:
@@ -49,7 +49,7 @@ async def _put_whole(stores: StoreAccess, wanted: Put, content: bytes) -> bytes:
         "x-object-sha256": hashlib.sha256(content).hexdigest(),
         **wanted.conditions,
     }
-    answer = await stores.ask("PUT", address(wanted.key), headers=headers, content=content)
+    answer = await stores.ask("PUT", at(wanted.key), headers=headers, content=content)
     return answer.content
 
 
@@ -92,9 +92,9 @@ class _Upload:
         key, found = self._wanted.key, await self._open()
         if found is None:
             asked = orjson.dumps({"content_type": self._wanted.content_type})
-            answer = await self._stores.ask("POST", f"{address(key)}/uploads", content=asked)
+            answer = await self._stores.ask("POST", at(key, "uploads"), content=asked)
             found = answer.json()
-        self._address = f"{address(key)}/uploads/{found['upload_id']}"
+        self._address = at(key, "uploads", found["upload_id"])
         note(f"upload {found['upload_id']}: if it is cut off, the same command goes on with it")
         parts: dict[int, str] = {}
         after: int | None = 0

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import mimetypes
 from typing import BinaryIO
-from urllib.parse import quote
 
 import anyio
 import click
 
-from eventspine.cli.object_put import PART_BYTES, Put, address, put
+from eventspine.cli.object_put import PART_BYTES, Put, at, put
 from eventspine.cli.store_access import open_stores, print_pages
 from eventspine.cli.where import Where, where_options
 
@@ -68,7 +67,7 @@ def get_object(where: Where, key: str, file: BinaryIO) -> None:
 
     async def run() -> bytes:
         async with open_stores(where) as stores:
-            return (await stores.ask("GET", address(key))).content
+            return (await stores.ask("GET", at(key))).content
 
     file.write(anyio.run(run))
 
@@ -81,7 +80,7 @@ def delete_object(where: Where, key: str) -> None:
 
     async def run() -> None:
         async with open_stores(where) as stores:
-            await stores.ask("DELETE", address(key))
+            await stores.ask("DELETE", at(key))
 
     anyio.run(run)
 
@@ -113,6 +112,6 @@ def abort_upload(where: Where, key: str, upload_id: str) -> None:
 
     async def run() -> None:
         async with open_stores(where) as stores:
-            await stores.ask("DELETE", f"{address(key)}/uploads/{quote(upload_id, safe='')}")
+            await stores.ask("DELETE", at(key, "uploads", upload_id))
 
     anyio.run(run)

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+import orjson
+from pydantic import ValidationError
 
-from eventspine.cli.where import Where, where_options
+from eventspine.cli.where import Where, completed_by, where_options
 from eventspine.contracts.context import DEFAULT_PROJECT
-from eventspine.contracts.route import ResourceKind, RouteKey
+from eventspine.contracts.errors import InvalidRoute
+from eventspine.contracts.route import ResourceKind, RouteKey, RouteSpec
 from eventspine.contracts.settings import load_settings
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
@@ -36,9 +39,25 @@ def route_key(stated: dict[str, str], kind: str) -> RouteKey:
     return RouteKey(kind, values["tenant_id"], values["env"], values["project_id"], values["mode"])
 
 
+def spec_of(
+    key: RouteKey, *, backend: str, declared: str | None, config_json: str, **more: str | None
+) -> RouteSpec:
+    """What options say a route shall be. Raises InvalidRoute, click.UsageError."""
+    if not backend and declared is None:
+        raise click.UsageError("a route needs --backend or --declared")
+    try:
+        config = orjson.loads(config_json)
+        target = {"backend": declared, "backend_type": backend, "config": config}
+        values = {**key._asdict(), **target, **more}
+        return RouteSpec.model_validate(values)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRoute(f"--config is not JSON: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidRoute(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
 def completed(where: Where) -> dict[str, str]:
     """What is stated, with the lab default of the root for what is missing."""
     lab = None if where.url is not None else load_settings(where.root).lab
-    if lab is None or where.stated.get("mode", lab.mode) != lab.mode:
-        return where.stated
-    return {**lab.model_dump(), **where.stated}
+    return where.stated if lab is None else completed_by(lab.model_dump(), where.stated)

@@ -21,6 +21,7 @@ from eventspine.cli.store_access import open_stores
 from eventspine.cli.where import Where, where_options
 from eventspine.contracts.route import RouteKey
 from eventspine.contracts.route_file import RouteFile, parsed_file
+from eventspine.contracts.system_routes import REGISTRY_KEY
 
 BY = {"x-user-id": "eventspine routes"}
 _FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -146,7 +147,11 @@ def export_routes(where: Where) -> None:
     """All routes as a JSON file for plan and apply."""
     found = _asked(where, "GET", "/v1/routes")
     names = ("health", "revision", "updated_at", "updated_by")
-    routes = [{k: v for k, v in row.items() if k not in names} for row in found["routes"]]
+    routes = [
+        {k: v for k, v in row.items() if k not in names}
+        for row in found["routes"]
+        if row["resource_kind"] != REGISTRY_KEY.resource_kind
+    ]
     file = {"serial": found["revision"], "routes": routes}
     click.echo(orjson.dumps(file, option=orjson.OPT_INDENT_2))
 

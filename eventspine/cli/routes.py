@@ -8,7 +8,6 @@ from typing import Any
 import anyio
 import click
 import orjson
-from pydantic import ValidationError
 
 from eventspine.cli.access import Access, open_access
 from eventspine.cli.import_env import import_env
@@ -20,14 +19,15 @@ from eventspine.cli.route_options import (
     key_options,
     reason_option,
     route_key,
+    spec_of,
 )
 from eventspine.cli.route_registry import COMMANDS
 from eventspine.cli.route_switch import switch_group
 from eventspine.cli.store_access import open_stores
+from eventspine.cli.system_routes import add_system_routes
 from eventspine.cli.tenant_routes import COMMANDS as TENANT_COMMANDS
 from eventspine.cli.where import Where, where_options
 from eventspine.client.routes import route_path
-from eventspine.contracts.errors import InvalidRoute
 from eventspine.contracts.route import ResourceRoute, RouteKey, RouteSpec
 
 _COLUMNS = ("kind", "tenant", "env", "project", "mode", "backend", "config", "revision")
@@ -44,7 +44,8 @@ def routes() -> None:
     """
 
 
-for _command in (*COMMANDS, *TENANT_COMMANDS, routes_health, import_env, switch_group):
+_MORE = (routes_health, import_env, switch_group, add_system_routes)
+for _command in (*COMMANDS, *TENANT_COMMANDS, *_MORE):
     routes.add_command(_command)
 
 
@@ -94,7 +95,7 @@ def get_route(where: Where, kind: str, as_json: bool) -> None:
 
     async def run() -> None:
         async with open_access(where) as access:
-            _show([await access.routes.get(_key(access, where, kind))], as_json)
+            _show([await access.routes.get(await _key(access, where, kind))], as_json)
 
     anyio.run(run)
 
@@ -107,12 +108,12 @@ def create_route(where: Where, kind: str, as_json: bool, dry_run: bool, **backen
     """A new route. Refused when the key has one already."""
     if dry_run:
         key = route_key(completed(where), kind)
-        _try(where, "POST", "/v1/routes", _spec(key, **backend), None)
+        _try(where, "POST", "/v1/routes", spec_of(key, **backend), None)
         return
 
     async def run() -> None:
         async with open_access(where) as access:
-            spec = _spec(_key(access, where, kind), **backend)
+            spec = spec_of(await _key(access, where, kind), **backend)
             _show([await access.routes.create(spec)], as_json)
 
     anyio.run(run)
@@ -129,12 +130,12 @@ def update_route(
     """Another backend or config for a route. What the old one holds is not moved: see switch."""
     if dry_run:
         key = route_key(completed(where), kind)
-        _try(where, "PUT", route_path(key), _spec(key, **backend), revision)
+        _try(where, "PUT", route_path(key), spec_of(key, **backend), revision)
         return
 
     async def run() -> None:
         async with open_access(where) as access:
-            spec = _spec(_key(access, where, kind), **backend)
+            spec = spec_of(await _key(access, where, kind), **backend)
             _show([await access.routes.update(spec, revision)], as_json)
 
     anyio.run(run)
@@ -163,32 +164,15 @@ def delete_route(where: Where, kind: str, revision: int | None) -> None:
 
     async def run() -> None:
         async with open_access(where) as access:
-            key = _key(access, where, kind)
+            key = await _key(access, where, kind)
             await access.routes.delete(key, revision)
             click.echo(f"deleted {'/'.join(key)}")
 
     anyio.run(run)
 
 
-def _key(access: Access, where: Where, kind: str) -> RouteKey:
-    return route_key(access.completed(where.stated), kind)
-
-
-def _spec(
-    key: RouteKey, *, backend: str, declared: str | None, config_json: str, **more: str | None
-) -> RouteSpec:
-    if not backend and declared is None:
-        raise click.UsageError("a route needs --backend or --declared")
-    try:
-        config = orjson.loads(config_json)
-        target = {"backend": declared, "backend_type": backend, "config": config}
-        values = {**key._asdict(), **target, **more}
-        return RouteSpec.model_validate(values)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRoute(f"--config is not JSON: {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InvalidRoute(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+async def _key(access: Access, where: Where, kind: str) -> RouteKey:
+    return route_key(await access.completed(where.stated), kind)
 
 
 def _show(found: list[ResourceRoute], as_json: bool) -> None:

@@ -19,6 +19,7 @@ from eventspine.cli.output import note
 from eventspine.cli.where import Where
 from eventspine.client.context_headers import headers_of
 from eventspine.client.problem import error_of
+from eventspine.client.stores import asking
 
 TIMEOUT_S = 60.0
 _PAGE_ITEMS = 1000
@@ -52,6 +53,11 @@ class StoreAccess:
         if answer.status_code >= 400:
             raise error_of(answer.status_code, answer.content, str(answer.url))
         return answer
+
+
+def if_version(version: int | None) -> dict[str, str]:
+    """As header fields: the row or entry is at this version; 0: there is none."""
+    return {name.decode(): value.decode() for name, value in asking.if_version(version)}
 
 
 @asynccontextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from urllib.parse import quote
-
 import anyio
 import click
 
-from eventspine.cli.store_access import open_stores, print_pages
+from eventspine.cli.input import stated
+from eventspine.cli.store_access import if_version, open_stores, print_pages
 from eventspine.cli.where import Where, where_options
+from eventspine.client.stores.asking import address
 
 
 @click.group()
@@ -18,8 +17,7 @@ def tables() -> None:
 
 
 def _rows(table: str, key: str | None = None) -> str:
-    path = f"/v1/tables/{quote(table, safe='')}/rows"
-    return path if key is None else f"{path}/{quote(key, safe='')}"
+    return address("tables", table, "rows", *([] if key is None else [key]))
 
 
 @tables.command("put")
@@ -36,17 +34,13 @@ def put_row(
 
     With --version 0 only if there is no such row.
     """
-    content = sys.stdin.buffer.read() if data == "-" else data.encode()
-    headers: dict[str, str] = {}
-    if version is not None:
-        headers = {"if-match": f'"{version}"'} if version else {"if-none-match": "*"}
+    content = stated(data)
 
     async def run() -> bytes:
         async with open_stores(where) as stores:
-            params = {"ttl_s": ttl}
-            address = _rows(table, key)
+            params, headers = {"ttl_s": ttl}, if_version(version)
             answer = await stores.ask(
-                "PUT", address, params=params, headers=headers, content=content
+                "PUT", _rows(table, key), params=params, headers=headers, content=content
             )
             return answer.content
 

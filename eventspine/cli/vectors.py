@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from typing import Any
-from urllib.parse import quote
 
 import anyio
 import click
@@ -14,6 +13,7 @@ import orjson
 from eventspine.cli.output import note
 from eventspine.cli.store_access import open_stores
 from eventspine.cli.where import Where, where_options
+from eventspine.client.stores.asking import address
 from eventspine.contracts.errors import InvalidJson
 
 _BATCH_POINTS = 500
@@ -26,7 +26,7 @@ def vectors() -> None:
 
 
 def _at(collection: str, *more: str) -> str:
-    return "/".join(["/v1/vectors", *(quote(part, safe="") for part in (collection, *more))])
+    return address("vectors", collection, *more)
 
 
 @vectors.command("create")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -56,6 +56,13 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--url", metavar="URL", help="Talk to this server instead of opening the root."
     )(decorated)
     return root_option(decorated)
+
+
+def completed_by(lab: Mapping[str, str], stated: dict[str, str]) -> dict[str, str]:
+    """`stated` with the lab default for what is missing, unless another mode is meant."""
+    if not lab or stated.get("mode", lab["mode"]) != lab["mode"]:
+        return stated
+    return {**lab, **stated}
 
 
 _NAMES = frozenset(name for _, name, _ in _CONTEXT)

@@ -20,11 +20,13 @@ from eventspine.client.delivery import Delivery, TailItem
 from eventspine.client.event_ids import uuid7
 from eventspine.client.live import LiveReader
 from eventspine.client.routes import ClientRoutes
+from eventspine.client.stores.analytics import ClientAnalytics
 from eventspine.client.stores.budget import ClientBudget
 from eventspine.client.stores.memory import ClientMemory
 from eventspine.client.stores.metrics import ClientMetrics
 from eventspine.client.stores.objects import ClientObjects
 from eventspine.client.stores.tables import ClientTables
+from eventspine.client.stores.vectors import ClientVectors
 from eventspine.contracts.answers import Appended, Head, Page, Selection
 from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import (
@@ -40,6 +42,7 @@ Position = Cursor | str
 _JSON = b"application/json"
 _NDJSON = b"application/x-ndjson"
 DEFAULT_NAMESPACE = "session"
+DEFAULT_DATASET = "events"
 
 
 class EventspineClient(ServerAccess):
@@ -67,6 +70,13 @@ class EventspineClient(ServerAccess):
     @property
     def objects(self) -> ClientObjects:
         return ClientObjects(self.ask_store)
+
+    @property
+    def vectors(self) -> ClientVectors:
+        return ClientVectors(self.ask_store)
+
+    def analytics(self, dataset: str = DEFAULT_DATASET) -> ClientAnalytics:
+        return ClientAnalytics(self.ask_store, dataset)
 
     # --- writing ---------------------------------------------------------------------------
 

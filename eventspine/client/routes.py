@@ -38,6 +38,10 @@ class ClientRoutes:
         answer = await self._ask("GET", "/v1/routes")
         return [_route(item) for item in answer["routes"]]
 
+    async def lab(self) -> dict[str, str]:
+        """The context that the server completes requests with, where it has one."""
+        return dict((await self._ask("GET", "/v1/routes")).get("lab") or {})
+
     async def get(self, key: RouteKey) -> ResourceRoute:
         return _route(await self._ask("GET", route_path(key)))
 

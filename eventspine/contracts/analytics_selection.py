@@ -5,7 +5,8 @@
 
 Rules: every name of a client's is data: it is compared, never pasted. A plain value has to be
 equal: 1 is 1.0, and neither "1" nor true. What an event does not have, or has as null, matches
-`exists: false` and nothing else. Ranges compare numbers with numbers and text with text.
+`exists: false` and nothing else. Ranges compare numbers with numbers and text with text. Grouping
+by a plain name is by a property; a name the event has itself could mean either, and is refused.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ CHOICES_MAX = 1000
 
 FieldName = Literal["event", "user_id", "anonymous_id", "session_id"]
 FIELDS: tuple[str, ...] = get_args(FieldName)
+AMBIGUOUS = (*FIELDS, "event_id", "time")  # as the plain name of a property: it is the event's own
 RANGES = ("gt", "gte", "lt", "lte")
 
 
@@ -59,6 +61,18 @@ def _text(value: str) -> str:
     if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
         raise ValueError("holds a lone surrogate")
     return value
+
+
+def _plain(name: str) -> str:
+    if name not in AMBIGUOUS:
+        return name
+    own = "`bucket` groups by time" if name == "time" else "each event has its own"
+    if name in FIELDS:
+        own = f'write {{"field": "{name}"}} for the event\'s own'
+    raise ValueError(
+        f'"{name}" may mean the event or a property: {own},'
+        f' write {{"property": "{name}"}} for a property of that name'
+    )
 
 
 def _value(value: object) -> object:
@@ -99,6 +113,7 @@ def _kind(value: object) -> str:
 
 Text = Annotated[StrictStr, AfterValidator(_text)]
 Name = Annotated[StrictStr, AfterValidator(_id)]
+PlainName = Annotated[Name, AfterValidator(_plain)]
 Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 Whole = Annotated[StrictInt, BeforeValidator(_whole)]
 Value = Annotated[bool | int | float | str, PlainValidator(_value)]
@@ -185,7 +200,7 @@ class FieldColumn(Part):
 
 
 Dimension = Annotated[
-    Annotated[Name, Tag("<plain>")]
+    Annotated[PlainName, Tag("<plain>")]
     | Annotated[PropertyColumn, Tag("<property>")]
     | Annotated[FieldColumn, Tag("<field>")],
     Discriminator(_kind),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from eventspine.contracts.asking import NOBODY, Asking
@@ -32,6 +33,7 @@ TIMELINE_STREAM = "routing"
 
 REDACTED = "[redacted]"
 DEPTH_MAX = 32
+NAMES_MAX = 4096
 _SECRET_NAME = re.compile(
     r"pass(word|wd|phrase|code)?s?$|secret|token|credential|authorization|cookie|bearer|signature"
     r"|(api|access|account|private|signing|encryption|shared|sas|auth)[-_ ]?keys?$"
@@ -114,6 +116,8 @@ def without_secrets(value: Any, depth: int = 0) -> Any:
     stays too: it tells nothing.
     """
     if isinstance(value, str):
+        if "://" not in value and " " not in value and value.isprintable():
+            return value  # most texts: neither an address nor two words
         return _BEARER.sub(rf"\1 {REDACTED}", _USERINFO.sub(rf"\1{REDACTED}@", value))
     if depth >= DEPTH_MAX:
         return REDACTED if isinstance(value, Mapping | list | tuple) else value
@@ -135,7 +139,12 @@ def _is_secret(name: object, value: Any) -> bool:
         return False
     if isinstance(value, str) and value.startswith(SCHEME):
         return False
-    return bool(_SECRET_NAME.search(str(name)))
+    return _names_a_secret(str(name))
+
+
+@lru_cache(NAMES_MAX)
+def _names_a_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
 
 
 def _is_secret_path(path: str, value: Any) -> bool:

@@ -2,6 +2,8 @@
 
 A folder is a scope's (`{kind}/{tenant}/{env}/{surface}/blobs`), a name is one path segment. What a
 name means, and since when, is not known here: an index says that (actors/states/objects.py).
+Small bytes may come in with the commit that names them, where the backend has a log for both: then
+one sync makes both durable (`commit_of`).
 Source: PATH-02, FN-03.
 """
 
@@ -9,6 +11,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+
+from eventspine.contracts.stores import StreamCommit
 
 
 class BlobDraft(ABC):
@@ -54,6 +58,15 @@ class BlobStore(ABC):
     Every method raises StoreFull, StoreUnavailable, or for bytes that cannot be read StoreCorrupt.
     """
 
+    logged_bytes_max = 0  # what `commit_of` takes
+
+    def commit_of(self, folder: str, draft: str, data: bytes) -> StreamCommit | None:
+        """These bytes as a commit for the store of the same backend; None: use `begin`.
+
+        When it is durable, it is a finished draft. `draft` must be unused.
+        """
+        return None
+
     @abstractmethod
     async def begin(self, folder: str, name: str) -> BlobDraft:
         """A new, empty draft. `name` must be unused; the folder is made if it is not there."""
@@ -66,8 +79,8 @@ class BlobStore(ABC):
         """
 
     @abstractmethod
-    async def open(self, folder: str, name: str) -> BlobReader | None:
-        """What a name stands for now; None for nothing."""
+    async def open(self, folder: str, *names: str) -> BlobReader | None:
+        """What the first of these names that is there stands for now; None: none is there."""
 
     @abstractmethod
     async def delete(self, folder: str, name: str) -> bool:

@@ -337,8 +337,11 @@ class RevisionGone(CallerError):
 
 class RouteNotEditable(CallerError):
     code = "route_not_editable"
-    title = "A tenant may not change this route"
-    remedy = "Ask the operator: routing.tenant_editable, and routes written by the operator."
+    title = "This route may not be changed here"
+    remedy = (
+        "Ask the operator: routing.tenant_editable, and routes written by the operator. The route "
+        "of the registry itself only shows what it lies on."
+    )
 
 
 class SwitchNotFound(CallerError):

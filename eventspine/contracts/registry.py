@@ -12,8 +12,8 @@ of it and keep what they wrote. Elsewhere there is nothing to tell.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 from eventspine.contracts.route import ResourceRoute
 from eventspine.contracts.route_change import RouteChange
@@ -29,6 +29,11 @@ class RegistryImage(NamedTuple):
 
 
 class RegistryStore(ABC):
+    """`backend_type` and `config` say what it lies on, as a route would, for diagnostics."""
+
+    backend_type: ClassVar[str]
+    config: ClassVar[Mapping[str, Any]]
+
     @abstractmethod
     async def load(self) -> RegistryImage:
         """The image last saved. Raises RootInvalid when what is there cannot be read."""

@@ -56,6 +56,9 @@ class StorageSettings(BaseModel):
     sync_files_max: int = Field(
         32, ge=0, description="A checkpoint of more streams syncs their whole file system at once."
     )
+    logged_object_bytes_max: int = Field(
+        64 * 1024, ge=0, le=256 * 1024, description="Larger objects are synced by themselves."
+    )
     open_files_max: int = Field(
         4096, ge=8, description="Stream files held open; half of what the process may, at most."
     )

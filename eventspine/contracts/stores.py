@@ -19,6 +19,7 @@ class CommitKind(IntEnum):
     EVENTS = 1
     CLOSE = 2
     DELETE = 3
+    BLOB = 4  # no stream: `key` is a blob's folder and name, `lines` are its bytes, in pieces
 
 
 @dataclass(slots=True)

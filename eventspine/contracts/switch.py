@@ -104,8 +104,24 @@ class Verification(BaseModel):
     difference: str | None = None
 
 
+class CleanStop(BaseModel):
+    """The mark of a process that ended in good order while both sides were alike.
+
+    `revision` is the registry's; `heads_sha256` is over the heads of these streams, on either side.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    revision: int
+    streams: int
+    heads_sha256: str
+
+
 class Switch(BaseModel):
-    """A switch as it is kept. `revision` is that of the route which it last saw or wrote."""
+    """A switch as it is kept. `revision` is that of the route which it last saw or wrote.
+
+    `clean_stop` is there only between the end of a process and the next start.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -127,11 +143,16 @@ class Switch(BaseModel):
     verification: Verification | None = None
     pause_ms: float | None = None
     error: str | None = None
+    clean_stop: CleanStop | None = None
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def next_steps(self) -> list[str]:
         return _NEXT[self.state]
+
+    def shown(self) -> dict[str, Any]:
+        """What clients are told of it, for JSON."""
+        return self.model_dump(mode="json", exclude={"clean_stop"})
 
     @property
     def key(self) -> RouteKey:

@@ -12,7 +12,7 @@ from typing import Any
 
 from eventspine.contracts.vectors import Neighbour
 
-EXACT_ENGINE = "sqlite-vec"
+EXACT_ENGINE = "numpy"
 ANN_ENGINE = "usearch"
 
 
@@ -43,7 +43,7 @@ class SearchResults(list[Neighbour]):
     """The points that were found, nearest first, and how.
 
     Attributes:
-        engine: what looked first: `sqlite-vec` at all that match, `usearch` at its index.
+        engine: what looked first: `numpy` at all that match, `usearch` at its index.
         exact: whether no nearer point can be missing.
     """
 

@@ -10,10 +10,11 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from math import fsum, sqrt
+from math import fsum, hypot, sqrt
 from operator import mul
 from typing import Any, NamedTuple
 
+import msgspec
 import orjson
 
 from eventspine.contracts.errors import InvalidVector
@@ -31,18 +32,26 @@ class Metric(StrEnum):
     DOT = "dot"  # minus the inner product
 
 
-class VectorPoint:
-    """One vector with its metadata, as it stands. Never changed once made."""
+class VectorPoint(msgspec.Struct, gc=False, eq=False):
+    """One vector with its metadata, as it stands. Never changed once made.
 
-    __slots__ = ("_metadata", "id", "json", "updated_at", "vector", "version")
+    `data` are the bytes of the vector, or those of many, of which `row` is one of `size` bytes.
+    """
 
-    def __init__(self, id: str, vector: bytes, json: bytes, version: int, updated_at: str) -> None:
-        self.id = id
-        self.vector = vector
-        self.json = json  # the metadata as it was sent
-        self.version = version
-        self.updated_at = updated_at
-        self._metadata: dict[str, Any] | None = None
+    id: str
+    data: bytes | bytearray
+    json: bytes  # the metadata as it was sent
+    version: int
+    updated_at: str
+    row: int = 0
+    size: int = 0
+    _metadata: dict[str, Any] | None = None
+
+    @property
+    def vector(self) -> bytes:
+        """Little-endian float32."""
+        start = self.row * self.size
+        return bytes(self.data[start : start + self.size] if self.size else self.data)
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -108,8 +117,10 @@ def packed(values: Iterable[float], where: str = "the vector") -> bytes:
     try:
         numbers = tuple(values)
         vector = struct.pack(f"<{len(numbers)}f", *numbers)
-        # a comparison with NaN is false, so that NaN is refused too
-        usable = all(-COMPONENT_MAX <= value <= COMPONENT_MAX for value in numbers)
+        # none is larger than the length; comparisons with NaN are false, so that NaN is refused too
+        usable = hypot(*numbers) <= COMPONENT_MAX or all(
+            -COMPONENT_MAX <= value <= COMPONENT_MAX for value in numbers
+        )
     except (TypeError, ValueError, OverflowError, struct.error) as error:
         raise InvalidVector(f"{where} is not numbers that float32 can hold: {error}") from None
     if not usable:
@@ -129,11 +140,25 @@ def length(values: Sequence[float]) -> float:
     return sqrt(fsum(map(mul, values, values)))
 
 
-def distance(metric: Metric, a: Sequence[float], b: Sequence[float]) -> float:
-    """The distance that answers state; the same whatever engine looked first."""
+def has_direction(vector: bytes) -> bool:
+    """Whether it is long enough to have one. One number that is, is enough."""
+    for (value,) in struct.iter_unpack("<f", vector):
+        if abs(value) >= LENGTH_MIN:
+            return True
+    return length(unpacked(vector)) >= LENGTH_MIN
+
+
+def distance(
+    metric: Metric, a: Sequence[float], b: Sequence[float], a_length: float | None = None
+) -> float:
+    """The distance that answers state; the same whatever engine looked first.
+
+    Args:
+        a_length: what `length(a)` says, if that is known.
+    """
     if metric is Metric.L2:
         return sqrt(fsum((x - y) ** 2 for x, y in zip(a, b, strict=True)))
     dot = fsum(map(mul, a, b))
     if metric is Metric.DOT:
         return 0.0 - dot  # not -0.0
-    return min(2.0, max(0.0, 1.0 - dot / (length(a) * length(b))))
+    return min(2.0, max(0.0, 1.0 - dot / ((a_length or length(a)) * length(b))))

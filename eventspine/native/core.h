@@ -59,6 +59,7 @@ PyObject *joined_lines(PyObject *module, PyObject *const *args, Py_ssize_t count
 PyObject *sum_crc32(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *keep_blocks(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *begin_all(PyObject *module, PyObject *streams);
+PyObject *place_all(PyObject *module, PyObject *files);
 PyObject *write_all(PyObject *module, PyObject *writes);
 PyObject *write_sealed(PyObject *module, PyObject *const *args, Py_ssize_t count);
 void sums_ready(void);

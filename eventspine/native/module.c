@@ -1,22 +1,5 @@
-/* eventspine.native._core: the module, and how it finds the slots of Python objects. */
+/* eventspine.native._core: the module. */
 #include "core.h"
-
-Py_ssize_t slot_offset(PyObject *type, const char *name) {
-    PyObject *slot = PyObject_GetAttrString(type, name);
-    if (slot == NULL)
-        return -1;
-    Py_ssize_t offset = -1;
-    if (Py_IS_TYPE(slot, &PyMemberDescr_Type) &&
-        PyType_IsSubtype((PyTypeObject *)type, PyDescr_TYPE(slot))) {
-        PyMemberDef *member = ((PyMemberDescrObject *)slot)->d_member;
-        if (member->type == T_OBJECT_EX)
-            offset = member->offset;
-    }
-    Py_DECREF(slot);
-    if (offset < 0)
-        PyErr_Format(PyExc_TypeError, "%R has no slot %s", type, name);
-    return offset;
-}
 
 PyDoc_STRVAR(shapes_doc, "shapes(commit_type, unflushed_type) -> None\n\n"
                          "The types whose slots encode_entries and extend_known read.");
@@ -47,6 +30,8 @@ static PyMethodDef methods[] = {
      "keep_blocks(block_bytes, free_bytes) -> whether the C library keeps memory that is let go"},
     {"begin_all", begin_all, METH_O,
      "begin_all([(folder, events, index, head), ...]) -> [(events_fd, index_fd) or None, ...]"},
+    {"place_all", place_all, METH_O,
+     "place_all([(draft, name, data), ...]), files without the interpreter."},
     {"write_all", write_all, METH_O,
      "write_all([(fd, data, offset), ...]), without the interpreter."},
     {"write_sealed", (PyCFunction)(void (*)(void))write_sealed, METH_FASTCALL,

@@ -146,6 +146,26 @@ class Writer(Generic[I]):
             StoreUnavailable, Draining: the writer does not run. Nothing was queued.
         """
         waiting = self._bytes_waiting + item.size
+        self._check_room(waiting)
+        self._bytes_waiting = waiting
+        self._outbox.append(item)
+        if len(self._outbox) == 1:
+            self._soon(self._hand_over)
+        elif len(self._outbox) % EARLY_ITEMS == 0:
+            self.early()
+
+    def submit_all(self, items: Sequence[I]) -> None:
+        """As `submit`, for items that go into one batch, in this order; all of them or none."""
+        size = sum([item.size for item in items])
+        self._check_room(self._bytes_waiting + size)
+        if not self._outbox:
+            self._soon(self._hand_over)
+        self._outbox += items
+        self._bytes_waiting += size
+        if len(self._outbox) >= EARLY_ITEMS:
+            self.early()
+
+    def _check_room(self, waiting: int) -> None:
         if waiting > self._bytes_waiting_max and self._bytes_waiting:
             raise Overloaded(
                 f"{self._bytes_waiting} bytes wait for {self.name}",
@@ -155,12 +175,6 @@ class Writer(Generic[I]):
             )
         if not self._open:
             raise self._closed_by(f"{self.name} takes no writes right now", retry_after_s=1)
-        self._bytes_waiting = waiting
-        self._outbox.append(item)
-        if len(self._outbox) == 1:
-            self._soon(self._hand_over)
-        elif len(self._outbox) % EARLY_ITEMS == 0:
-            self.early()
 
     def submit_together(self, items: Sequence[I]) -> bool:
         """Queue items that go into one batch, or none of them: False when there is no room now."""

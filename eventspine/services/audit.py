@@ -17,7 +17,7 @@ Source: R-06, D16, DESIGN decision 12.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -32,6 +32,7 @@ from eventspine.contracts.settings import AuditSettings
 from eventspine.services.audit_queue import AuditQueue, AuditStatistics
 
 log = logging.getLogger(__name__)
+FirstUse = Callable[[RequestContext], Awaitable[None]]
 _quiet: ContextVar[bool] = ContextVar("eventspine_quiet", default=False)
 
 
@@ -71,6 +72,7 @@ class Audit:
         self.kinds = frozenset(settings.kinds)  # whose changes are recorded
         self.stored = self.failed = 0
         self.queue = AuditQueue(self.write, settings, now_s)
+        self.first_use: FirstUse | None = None  # told before an append to an audit stream
 
     async def emit_audit_event(
         self,
@@ -142,6 +144,8 @@ class Audit:
             recorded = events if place is where[0] else [_moved(one, where[0]) for one in events]
             try:
                 with unaudited(), anyio.fail_after(self.settings.store_s_max):
+                    if self.first_use is not None and stream_id == AUDIT_STREAM:
+                        await self.first_use(place)
                     await self._append(stream_id, recorded, place)
             except (EventspineError, TimeoutError) as error:
                 if isinstance(error, EventspineError) and error.code in _WRONG:

@@ -15,12 +15,13 @@ else waits. Refused: records made of the journals themselves, which do not know 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Sized
-from functools import partial, wraps
-from typing import Any, ParamSpec, Protocol, TypeVar, cast
+from collections.abc import Awaitable, Callable, Coroutine, Sequence, Sized
+from functools import lru_cache, partial, wraps
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast
+from uuid import uuid4
 
 from eventspine.contracts.audit import AUDIT_STREAM, audit_event, places
-from eventspine.contracts.context import RequestContext
+from eventspine.contracts.context import RequestContext, Scope
 from eventspine.contracts.errors import EventspineError
 from eventspine.contracts.route import ResourceKind
 from eventspine.services.audit import Audit
@@ -29,6 +30,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Method = Callable[P, Coroutine[Any, Any, T]]
 TEXT_MAX = 255
+SCOPES_MAX = 10_000
 
 
 class HasAudit(Protocol):
@@ -50,7 +52,7 @@ def mutation(kind: str, action: str, *shown: str) -> Callable[[Method[P, T]], Me
     """Args: shown: the arguments a record tells of."""
 
     def decorated(method: Method[P, T]) -> Method[P, T]:
-        signature = inspect.signature(method)
+        names = tuple(inspect.signature(method).parameters)
 
         @wraps(method)
         def call(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
@@ -58,33 +60,61 @@ def mutation(kind: str, action: str, *shown: str) -> Callable[[Method[P, T]], Me
             audit = store._journals.audit
             if audit is None or kind not in audit.kinds:
                 return method(*args, **kwargs)
-            stated = signature.bind(*args, **kwargs).arguments
+            stated = {**dict(zip(names, args, strict=False)), **kwargs}
             told = {name: _told(stated[name]) for name in shown if name in stated}
-            return _recorded(audit, store, kind, action, told, partial(method, *args, **kwargs))
+            context, work = store._context, partial(method, *args, **kwargs)
+            place = partial(store._journals.place, ResourceKind(kind), context)
+            return _recorded(audit, context, Change(kind, action, told), place, work)
 
         return call
 
     return decorated
 
 
-async def _recorded(
-    audit: Audit,
-    store: Store,
-    kind: str,
-    action: str,
-    told: dict[str, Any],
+class Change(NamedTuple):
+    """What is done, as a record says it; `told` are names and sizes."""
+
+    kind: str
+    action: str
+    told: dict[str, Any]
+
+
+async def recorded(
+    audit: Audit | None,
+    context: RequestContext,
+    change: Change,
+    place: Callable[[], Awaitable[object]],
     work: Callable[[], Coroutine[Any, Any, T]],
 ) -> T:
-    context = store._context
+    """`@mutation` for what is no method of a store over journals.
+
+    Args:
+        place: raises what says that it cannot be done at all; asked before the intent is kept.
+    """
+    if audit is None or change.kind not in audit.kinds:
+        return await work()
+    return await _recorded(audit, context, change, place, work)
+
+
+async def _recorded(
+    audit: Audit,
+    context: RequestContext,
+    change: Change,
+    place: Callable[[], Awaitable[object]],
+    work: Callable[[], Coroutine[Any, Any, T]],
+) -> T:
+    kind, action, told = change
+    strict = audit.is_strict(context.mode)
+    pair = {"change": uuid4().hex} if strict else {}  # its outcome may be lost, and is looked for
 
     def event(phase: str, output: dict[str, Any] | None = None) -> dict[str, Any]:
         by = {} if context.user_id is None else {"by": context.user_id}
-        metadata = {"phase": phase, "surface_id": context.surface_id, **by}
+        metadata = {"phase": phase, **pair, "surface_id": context.surface_id, **by}
         return audit_event(context, action, kind, metadata, told, output)
 
     try:
-        if audit.is_strict(context.mode):  # after the question whether there is a store at all
-            await store._journals.place(ResourceKind(kind), context)
+        if strict:  # after the question whether there is a store at all
+            await place()
             await audit.record(places(context), event("intent"), action)
         answer = await work()
     except BaseException as error:
@@ -95,8 +125,15 @@ async def _recorded(
     return answer
 
 
-def _scopes(context: RequestContext) -> list[RequestContext]:
-    return [RequestContext(**place.scope._asdict()) for place in places(context)]
+def _scopes(context: RequestContext) -> Sequence[RequestContext]:
+    return _scopes_of(context.scope)
+
+
+@lru_cache(SCOPES_MAX)
+def _scopes_of(scope: Scope) -> Sequence[RequestContext]:
+    """Kept, since checking two contexts costs more than the record does."""
+    found = places(RequestContext(**scope._asdict()))
+    return tuple(RequestContext(**place.scope._asdict()) for place in found)
 
 
 def _told(value: Any) -> Any:

@@ -19,6 +19,7 @@ from eventspine.contracts.ids import path_segment
 from eventspine.contracts.journal import Decide, State
 from eventspine.contracts.route import ResourceKind, RouteKey
 from eventspine.contracts.secrets import Secret
+from eventspine.contracts.stores import StreamCommit
 from eventspine.contracts.wire import WallClock, encode_json
 from eventspine.services.audit import Audit
 from eventspine.services.bindings import MOVES_MAX
@@ -58,27 +59,38 @@ class Journals:
         return self._clock.read().unix_ms / 1000
 
     async def ask(
-        self, kind: ResourceKind, name: str, context: RequestContext, decide: Decide[S, A]
+        self,
+        kind: ResourceKind,
+        name: str,
+        context: RequestContext,
+        decide: Decide[S, A],
+        blob: StreamCommit | None = None,
     ) -> A:
         """Decide on the journal `name` of a scope. Raises what resolving and deciding raise.
 
         Args:
             name: the last part of its key; one that clients choose is theirs to have checked.
+            blob: bytes that the records name, if there are any: durable with them.
         """
         for _ in range(MOVES_MAX):
             try:
-                return await self._ask(kind, name, context, decide)
+                return await self._ask(kind, name, context, decide, blob)
             except RouteMoved:
                 continue  # since it was looked up: nothing was decided
-        return await self._ask(kind, name, context, decide)
+        return await self._ask(kind, name, context, decide, blob)
 
     async def _ask(
-        self, kind: ResourceKind, name: str, context: RequestContext, decide: Decide[S, A]
+        self,
+        kind: ResourceKind,
+        name: str,
+        context: RequestContext,
+        decide: Decide[S, A],
+        blob: StreamCommit | None,
     ) -> A:
         bound = self._known.get((kind, context.scope)) or await self._bind(kind, context.scope)
         members = b'"stream_id":%b,"routing":%b' % (encode_json(name), bound.routing)
         origin = Origin(bound.prefix + path_segment(name), context.mode, members)
-        return await bound.host.ask(origin, decide)
+        return await bound.host.ask(origin, decide, blob)
 
     async def place(self, kind: ResourceKind, context: RequestContext) -> tuple[StreamHost, str]:
         """The backend of a scope, and what the keys of its journals begin with."""

@@ -14,8 +14,8 @@ from typing import NamedTuple, Protocol
 class Sized(Protocol):
     """A namespace as it stands: eventspine.actors.states.memory.Memory."""
 
-    bytes: int
-
+    @property
+    def size(self) -> int: ...
     @property
     def count(self) -> int: ...
 
@@ -50,7 +50,7 @@ class MemoryTally:
         return Size(self._entries - own.entries, self._bytes - own.bytes)
 
     def _put(self, place: Place, memory: Sized) -> None:
-        before, now = self._sizes.get(place, NOTHING), Size(memory.count, memory.bytes)
+        before, now = self._sizes.get(place, NOTHING), Size(memory.count, memory.size)
         self._sizes[place] = now
         self._entries += now.entries - before.entries
         self._bytes += now.bytes - before.bytes

@@ -21,6 +21,7 @@ import anyio
 
 from eventspine.actors.host import StreamHost
 from eventspine.actors.journal import JournalActor
+from eventspine.actors.journal_anew import SIDES
 from eventspine.actors.route import RouteActors
 from eventspine.actors.states.memory import Memory
 from eventspine.contracts.context import RequestContext, Scope
@@ -155,7 +156,8 @@ class MemoryTenants:
             prefix = f"{KIND.value}/{path_segment(tenant)}/"
             for one in hosts.values():
                 for key in await one.open_store().keys(prefix):
-                    await self._look(tally, one, key)
+                    if not key.endswith(SIDES):  # a copy of a namespace, or what is left of one
+                        await self._look(tally, one, key)
             tally.complete = True
 
     async def _look(self, tally: MemoryTally, host: StreamHost, key: str) -> None:

@@ -6,20 +6,20 @@ Source: FN-03, FN-04, KIND-09.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
 
 import anyio
 import anyio.to_thread
 
-from eventspine.contracts.blobs import BlobDraft, BlobReader
-from eventspine.contracts.errors import ChecksumMismatch, TooLarge
+from eventspine.contracts.blobs import BlobReader
+from eventspine.contracts.errors import ChecksumMismatch
 from eventspine.contracts.objects import StoredObject
 from eventspine.services.object_shelf import Shelf
 
 PIECE_BYTES = 1024 * 1024
 BYTES_LIMIT = "object_bytes_max"
+HELD_BYTES_MAX = 2047
 HASH_HERE_BYTES = 64 * 1024  # what the loop hashes itself; more goes to a thread
 
 
@@ -35,49 +35,12 @@ class SizeLimit(NamedTuple):
         return SizeLimit("size_max", size_max)
 
 
-async def receive(draft: BlobDraft, pieces: AsyncIterable[bytes], limit: SizeLimit) -> None:
-    """Write bytes as they come; what they come from is closed, whatever happens.
-
-    Small pieces are collected, so that a thread is not asked for each of them. Raises TooLarge,
-    and what `pieces` raises.
-    """
-    size, collected = 0, bytearray()
-    async with _closing(pieces):
-        async for piece in pieces:
-            size += len(piece)
-            if size > limit.maximum:
-                raise TooLarge(
-                    f"the bytes are {size} or more, the limit is {limit.maximum}",
-                    limit=limit.name,
-                    maximum=limit.maximum,
-                    actual=size,
-                )
-            collected += piece
-            if len(collected) >= PIECE_BYTES:
-                await draft.write(bytes(collected))
-                collected.clear()
-    if collected:
-        await draft.write(bytes(collected))
-
-
 def check_sum(expected: str | None, actual: str) -> None:
     """Raises ChecksumMismatch."""
     if expected is not None and expected.lower() != actual:
         raise ChecksumMismatch(
             f"SHA-256 of the bytes is {actual}", expected=expected.lower(), actual=actual
         )
-
-
-@asynccontextmanager
-async def _closing(pieces: AsyncIterable[bytes]) -> AsyncIterator[None]:
-    """A generator that is not read to its end is ended here, and not by the garbage collector."""
-    try:
-        yield
-    finally:
-        close = getattr(pieces, "aclose", None)
-        if close is not None:
-            with anyio.CancelScope(shield=True):
-                await close()
 
 
 class OpenObject:
@@ -114,8 +77,14 @@ class OpenObject:
 
 
 async def add_to(digest: Any, piece: bytes) -> None:
-    """Hash a piece: here, or on a thread if it is large."""
+    """Hash a piece: here, or on a thread if it is large.
+
+    Here it is fed in slices: for more, hashlib gives the interpreter to another thread, and taking
+    it back costs more than the sum.
+    """
     if len(piece) <= HASH_HERE_BYTES:
-        digest.update(piece)
+        view = memoryview(piece)
+        for at in range(0, len(piece), HELD_BYTES_MAX):
+            digest.update(view[at : at + HELD_BYTES_MAX])
     else:
         await anyio.to_thread.run_sync(digest.update, piece)

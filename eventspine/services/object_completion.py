@@ -48,8 +48,7 @@ class Completion:
     async def run(self, shelf: Shelf, wanted: Completing) -> StoredObject:
         """Raises what ObjectUploads.complete says."""
         upload, chosen = await self._chosen(wanted)
-        async with shelf.drafted() as writing:
-            draft = writing.draft
+        async with shelf.drafted() as (writing, draft):
             for part in chosen:
                 await self._copy(shelf, draft, upload, part)
             check_sum(wanted.sha256, draft.sha256)
@@ -62,10 +61,10 @@ class Completion:
                 upload.metadata_json,
                 wanted.upload_id,
             )
-            with anyio.CancelScope(shield=True):
+            with anyio.CancelScope(shield=True), shelf.in_use(wanted.key):
                 writing.committing = True
                 stored, blobs = await self._commit(wanted, chosen, content)
-                await shelf.settle(shelf.publish(self._index, wanted.key, writing.blob))
+                await shelf.settle(shelf.publish(wanted.key, writing.blob, stored.version))
                 await shelf.settle(shelf.drop(blobs))
         return stored
 

@@ -10,6 +10,7 @@ from eventspine.contracts.context import RequestContext, Scope
 from eventspine.contracts.journal import Decision
 from eventspine.contracts.objects import StoredObject
 from eventspine.contracts.route import ResourceKind
+from eventspine.contracts.stores import StreamCommit
 from eventspine.services.journals import Journals
 
 A = TypeVar("A")
@@ -25,7 +26,10 @@ class Index:
         self._context = context
         self._note = note
 
-    async def ask(self, decide: Callable[[Objects], Decision[A]]) -> A:
+    async def ask(
+        self, decide: Callable[[Objects], Decision[A]], blob: StreamCommit | None = None
+    ) -> A:
+        """Decide on the index. `blob`: bytes that it names from now on: durable with it."""
         seen: list[Objects] = []
 
         def noted(objects: Objects) -> Decision[A]:
@@ -33,7 +37,9 @@ class Index:
             return decide(objects)
 
         try:
-            return await self._journals.ask(ResourceKind.OBJECT_STORE, INDEX, self._context, noted)
+            return await self._journals.ask(
+                ResourceKind.OBJECT_STORE, INDEX, self._context, noted, blob
+            )
         finally:
             for objects in seen:
                 self._note(self._context.scope, objects.uploads.oldest)

@@ -2,13 +2,15 @@
 
 Job: a draft becomes an object, an object's bytes are found, deleted bytes go.
 Rules, from which it follows that no crash and no order of calls mixes bytes and index up:
-- Bytes are durable under a name of their own, the draft's, before the index names them; a file
-  comes to its final name, `blobs/{segment of the key}`, only as what the index names right then.
+- Bytes are durable under a name of their own, the draft's, before the index names them, or with
+  the record by which it does; a file comes to its final name, `blobs/{segment of the key}`, only as
+  what the index names right then.
 - Who reads looks for the draft first: it is there until it was renamed.
-- Looking at the index in order to open, rename or remove a key's file is done under the key's lock.
+- A key's file is opened, renamed and removed under the key's lock, after a look at the index or at
+  the version of the change (object_keys.py).
 - A part of an upload is a draft, too, which the index names and nobody renames.
-- What a crash left is put right when the scope is used first; until then it reads right all the
-  same.
+- What a crash or an outage left is put right when the scope is used first after it; until then it
+  reads right all the same.
 Refused: final names with a version in them. They need no lock, but `blobs/{key}` is what people and
 their tools look for (PATH-02).
 """
@@ -19,43 +21,35 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import TypeVar
-from weakref import WeakValueDictionary
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from itertools import count
+from weakref import ReferenceType, ref
 
 import anyio
+import anyio.to_thread
 
 from eventspine.contracts.blobs import BlobDraft, BlobReader, BlobStore
-from eventspine.contracts.context import RequestContext
 from eventspine.contracts.errors import EventspineError, ObjectNotFound, StoreCorrupt
 from eventspine.contracts.journal import Decision
-from eventspine.contracts.objects import StoredObject, blob_name, draft_name
-from eventspine.contracts.route import ResourceKind
-from eventspine.services.journals import Journals
-from eventspine.services.object_index import Index, Note
+from eventspine.contracts.objects import DRAFT_SUFFIX, StoredObject, blob_name, draft_name
+from eventspine.contracts.stores import EventStreamStore
+from eventspine.services.object_index import Index
+from eventspine.services.object_keys import KeyTurn, KeyTurns
+from eventspine.services.object_writing import Writing
 
 log = logging.getLogger(__name__)
-A = TypeVar("A")
-Place = tuple[BlobStore, str]
-SHELVES_MAX = 10_000
-
-
-class Writing:
-    """A draft under way. `committing`: the index has been asked to name it."""
-
-    def __init__(self, blob: str, draft: BlobDraft) -> None:
-        self.blob = blob
-        self.draft = draft
-        self.committing = False
+NAMES_HERE = 10_000  # more are looked through on a thread
+Opened = ReferenceType[EventStreamStore]
 
 
 class Shelf:
     def __init__(self, store: BlobStore, folder: str) -> None:
         self._store = store
         self._folder = folder
-        self._locks: dict[str, tuple[anyio.Lock, list[None]]] = {}
+        self._keys = KeyTurns()
+        self._mine, self._drafts = secrets.token_hex(8), count()
         self._under_way: set[str] = set()
-        self._tidy = False
+        self._tidy: Opened | None = None  # since which opening of the backend
         self._tidying = anyio.Lock()
         self.busy: Counter[str] = Counter()  # uploads that something comes to right now
 
@@ -69,33 +63,57 @@ class Shelf:
             if not self.busy[upload_id]:
                 del self.busy[upload_id]
 
-    @asynccontextmanager
-    async def drafted(self) -> AsyncIterator[Writing]:
-        """A draft; after an error its bytes are removed, unless the index may name them."""
-        blob = secrets.token_hex(16)
-        self._under_way.add(blob)
+    @property
+    def logged_bytes_max(self) -> int:
+        """How large bytes may be that are durable with the record which names them."""
+        return self._store.logged_bytes_max
+
+    def in_use(self, key: str) -> AbstractContextManager[KeyTurn]:
+        """Around a change of a key, from before it is decided until its bytes have followed."""
+        return self._keys.in_use(key)
+
+    @contextmanager
+    def logged(self, data: bytes, sha256: str) -> Iterator[Writing]:
+        """At most `logged_bytes_max` bytes, for the commit that goes with their record."""
+        writing = Writing(self._new_blob())
+        writing.size, writing.sha256 = len(data), sha256
+        writing.commit = self._store.commit_of(self._folder, draft_name(writing.blob), data)
+        self._under_way.add(writing.blob)
         try:
-            draft = await self._store.begin(self._folder, draft_name(blob))
-            writing = Writing(blob, draft)
+            yield writing
+        finally:
+            self._under_way.discard(writing.blob)
+
+    def _new_blob(self) -> str:
+        """A name nobody has; what is random in it is drawn once, since that is a system call."""
+        return f"{self._mine}{next(self._drafts):016x}"
+
+    @asynccontextmanager
+    async def drafted(self) -> AsyncIterator[tuple[Writing, BlobDraft]]:
+        """A draft; after an error its bytes are removed, unless the index may name them."""
+        writing = Writing(self._new_blob())
+        self._under_way.add(writing.blob)
+        try:
+            draft = await self._store.begin(self._folder, draft_name(writing.blob))
             try:
-                yield writing
+                yield writing, draft
             except BaseException as error:
-                await self._abandon(writing, error)
+                await self._abandon(writing, draft, error)
                 raise
         finally:
-            self._under_way.discard(blob)
+            self._under_way.discard(writing.blob)
 
-    async def _abandon(self, writing: Writing, error: BaseException) -> None:
+    async def _abandon(self, writing: Writing, draft: BlobDraft, error: BaseException) -> None:
         with anyio.CancelScope(shield=True):
-            await writing.draft.aclose()
+            await draft.aclose()
             unknown = not isinstance(error, EventspineError) or error.outcome == "unknown"
             if writing.committing and unknown:
-                self._tidy = False
+                self._tidy = None
                 return
             try:
                 await self._store.delete(self._folder, draft_name(writing.blob))
             except EventspineError:
-                self._tidy = False
+                self._tidy = None
 
     async def settle(self, work: Awaitable[None]) -> None:
         """What is still to do with files after the index has changed: it holds without, too."""
@@ -103,20 +121,34 @@ class Shelf:
             await work
         except EventspineError as error:
             log.warning("%s: %s; it is put right later", self._folder, error)
-            self._tidy = False
+            self._tidy = None
 
-    async def publish(self, index: Index, key: str, blob: str) -> None:
-        """Give a draft the final name of its key, or remove it when it is superseded."""
-        async with self._locked(key):
-            current = await index.head(key)
-            if current is not None and current.blob == blob:
+    async def publish(self, key: str, blob: str, version: int) -> None:
+        """Give a draft the final name of its key, or remove it when it is superseded.
+
+        It is, when a later version has come before it; both were in use since they were decided.
+        """
+        async with self._keys.locked(key) as turn:
+            if version >= turn.version:
+                turn.version = version
                 await self._store.publish(self._folder, draft_name(blob), blob_name(key))
             else:
                 await self._store.delete(self._folder, draft_name(blob))
 
-    async def remove(self, index: Index, key: str) -> None:
+    async def _put_in_place(self, index: Index, key: str, blob: str) -> None:
+        """As `publish`, for a draft of which nobody knows the version."""
+        async with self._keys.locked(key) as turn:
+            current = await index.head(key)
+            if current is not None and current.blob == blob:
+                turn.version = max(turn.version, current.version)
+                await self._store.publish(self._folder, draft_name(blob), blob_name(key))
+            else:
+                await self._store.delete(self._folder, draft_name(blob))
+
+    async def remove(self, index: Index, key: str, version: int = 0) -> None:
         """Remove the bytes of a key that was deleted, if it still is."""
-        async with self._locked(key):
+        async with self._keys.locked(key) as turn:
+            turn.version = max(turn.version, version)
             if await index.head(key) is None:
                 await self._store.delete(self._folder, blob_name(key))
                 await index.ask(lambda objects: objects.removed(key))
@@ -147,13 +179,12 @@ class Shelf:
             ObjectNotFound: there is none.
             StoreCorrupt: the bytes are not there, or not as many as they were.
         """
-        async with self._locked(key):
+        async with self._keys.locked(key):
             stored = await index.head(key)
             if stored is None:
                 raise ObjectNotFound(f"no object {key[:100]!r}")
-            reader = await self._store.open(self._folder, draft_name(stored.blob))
-            if reader is None:
-                reader = await self._store.open(self._folder, blob_name(key))
+            names = (draft_name(stored.blob), blob_name(key))
+            reader = await self._store.open(self._folder, *names)
         if reader is None:
             raise self.corrupt(key, "its bytes are missing")
         try:
@@ -168,32 +199,36 @@ class Shelf:
         path = f"{self._folder}/{blob_name(key)}"
         return StoreCorrupt(f"object {key[:100]!r}: {found}", path=path, found=found)
 
-    async def ready(self, index: Index) -> None:
-        """Put right what a crash left, once."""
-        if not self._tidy:
-            await self._make_tidy(index)
+    async def ready(self, index: Index, opened: EventStreamStore) -> None:
+        """Put right what a crash left, and an outage: once each time the backend was opened."""
+        if self._tidy is None or self._tidy() is not opened:
+            await self._make_tidy(index, opened)
 
-    async def _make_tidy(self, index: Index) -> None:
+    async def _make_tidy(self, index: Index, opened: EventStreamStore) -> None:
         async with self._tidying:
-            if self._tidy:
+            if self._tidy is not None and self._tidy() is opened:
                 return
-            self._tidy = True  # who finds that it is not so any more says so again
+            self._tidy = ref(opened)  # who finds that it is not so any more says so again
             try:
                 await self._put_right(index)
             except BaseException:
-                self._tidy = False
+                self._tidy = None
                 raise
 
     async def _put_right(self, index: Index) -> None:
         before = set(self._under_way)
         names = await self._store.names(self._folder)
-        busy = {draft_name(blob) for blob in before | self._under_way}
-        found = [name for name in names if name not in busy]
-        if not found:
+        if not names:
             return
-        todo = await index.ask(lambda objects: Decision((), objects.tidying(found)))
+        if len(names) <= NAMES_HERE:
+            drafts, there = _sorted_out(names)
+        else:
+            drafts, there = await anyio.to_thread.run_sync(_sorted_out, names)
+        busy = {draft_name(blob) for blob in before | self._under_way}
+        idle = [name for name in drafts if name not in busy]
+        todo = await index.ask(lambda objects: Decision((), objects.tidying(idle, there)))
         for key, blob in todo.publish:
-            await self.publish(index, key, blob)
+            await self._put_in_place(index, key, blob)
         for blob in todo.drop:
             await self._store.delete(self._folder, draft_name(blob))
         for key in todo.remove:
@@ -201,41 +236,7 @@ class Shelf:
         if any(todo):
             log.info("%s: put right: %s", self._folder, todo)
 
-    @asynccontextmanager
-    async def _locked(self, key: str) -> AsyncIterator[None]:
-        lock, users = self._locks.setdefault(key, (anyio.Lock(), []))
-        users.append(None)
-        try:
-            async with lock:
-                yield
-        finally:
-            users.pop()
-            if not users:
-                del self._locks[key]
 
-
-class Shelves:
-    """The shelves of all scopes in use."""
-
-    def __init__(self, journals: Journals) -> None:
-        self._journals = journals
-        self._recent: dict[Place, Shelf] = {}
-        self._known: WeakValueDictionary[Place, Shelf] = WeakValueDictionary()  # and those in use
-        self.note: Note = lambda scope, oldest: None  # told how long an upload waits
-
-    def index(self, context: RequestContext) -> Index:
-        return Index(self._journals, context, self.note)
-
-    async def of(self, context: RequestContext) -> Shelf:
-        """The shelf of a scope, with everything in its place. Raises what resolving raises."""
-        host, prefix = await self._journals.place(ResourceKind.OBJECT_STORE, context)
-        host.open_store()  # an outage is said before any byte is taken
-        assert host.blobs is not None, "bootstrap gives every backend a place for blobs"
-        place = (host.blobs, f"{prefix}blobs")
-        shelf = self._known.get(place)
-        if shelf is None:
-            if len(self._recent) >= SHELVES_MAX:
-                self._recent.clear()
-            shelf = self._known[place] = self._recent[place] = Shelf(*place)
-        await shelf.ready(self.index(context))
-        return shelf
+def _sorted_out(names: list[str]) -> tuple[list[str], set[str]]:
+    """The drafts among these names, and all of them."""
+    return [name for name in names if name.endswith(DRAFT_SUFFIX)], set(names)

@@ -19,11 +19,9 @@ import anyio
 import msgspec
 
 from eventspine.actors.states.object_uploads import UploadRecord, Uploads, checked_number
-from eventspine.contracts.context import RequestContext
 from eventspine.contracts.errors import InvalidRequest, UploadNotFound
 from eventspine.contracts.ids import checked_id
 from eventspine.contracts.journal import Decision
-from eventspine.contracts.limits import Limits
 from eventspine.contracts.object_uploads import (
     ListedPart,
     Part,
@@ -33,10 +31,11 @@ from eventspine.contracts.object_uploads import (
     UploadRoom,
 )
 from eventspine.contracts.objects import ALWAYS, Condition, StoredObject
+from eventspine.contracts.stores import StreamCommit
 from eventspine.services.audit_mutations import mutation
-from eventspine.services.journals import Journals
-from eventspine.services.object_bytes import BYTES_LIMIT, SizeLimit, check_sum, receive
+from eventspine.services.object_bytes import BYTES_LIMIT, SizeLimit
 from eventspine.services.object_completion import Completing, Completion
+from eventspine.services.object_incoming import received
 from eventspine.services.object_presign import (
     OCTETS,
     PresignedUpload,
@@ -45,9 +44,8 @@ from eventspine.services.object_presign import (
     checked_type,
     presigned,
 )
-from eventspine.services.object_shelf import Shelves
+from eventspine.services.object_scope import ObjectScope
 from eventspine.services.tabular import encoded
-from eventspine.services.upload_grants import SigningKey
 
 A = TypeVar("A")
 
@@ -55,22 +53,14 @@ A = TypeVar("A")
 class ObjectUploads:
     """The multipart uploads of one scope: `spine.objects(context).uploads`."""
 
-    def __init__(
-        self,
-        context: RequestContext,
-        journals: Journals,
-        shelves: Shelves,
-        limits: Limits,
-        signing_key: SigningKey,
-    ) -> None:
-        self._context = context
-        self._journals = journals
-        self._shelves = shelves
-        self._limits = limits
-        self._signing_key = signing_key
-        self._index = shelves.index(context)
+    def __init__(self, scope: ObjectScope) -> None:
+        self._scope = scope
+        self._context = scope.context
+        self._journals = scope.journals
+        self._index = scope.index
+        limits = scope.limits
         self._room = UploadRoom(limits.object_uploads_max, limits.object_bytes_max)
-        self._completion = Completion(self._index, journals, limits.object_bytes_max)
+        self._completion = Completion(self._index, scope.journals, limits.object_bytes_max)
 
     @mutation("object_store", "object.begin_upload", "key", "content_type")
     async def create(self, key: str, *, content_type: str = OCTETS, metadata: Any = None) -> Upload:
@@ -84,7 +74,7 @@ class ObjectUploads:
         begun = UploadRecord(
             secrets.token_hex(16), key, content_type, metadata=msgspec.Raw(encoded(metadata))
         )
-        await self._shelves.of(self._context)
+        await self._scope.shelf()
         now = self._journals.now()
         return await self._ask(lambda uploads: uploads.begin(begun, self._room, now), now)
 
@@ -112,21 +102,19 @@ class ObjectUploads:
         """
         checked_id(key, "key")
         checked_number(number)
-        shelf = await self._shelves.of(self._context)
+        shelf = await self._scope.shelf()
         limit = SizeLimit(BYTES_LIMIT, self._room.bytes_max).lowered(size_max)
         with shelf.busy_with(upload_id):
             await self._find(key, upload_id)
-            async with shelf.drafted() as writing:
-                await receive(writing.draft, pieces, limit)
-                draft = writing.draft
-                check_sum(sha256, draft.sha256)
-                await draft.finish()
+            async with received(shelf, pieces, limit, sha256, _nothing) as writing:
                 now = self._journals.now()
-                part = Part(number, draft.size, draft.sha256, now, writing.blob)
+                part = Part(number, writing.size, writing.sha256, now, writing.blob)
                 with anyio.CancelScope(shield=True):
                     writing.committing = True
                     before = await self._ask(
-                        lambda uploads: uploads.put_part(key, upload_id, part, self._room), now
+                        lambda uploads: uploads.put_part(key, upload_id, part, self._room),
+                        now,
+                        writing.commit,
                     )
                     if before is not None:
                         await shelf.settle(shelf.drop([before.blob]))
@@ -158,7 +146,7 @@ class ObjectUploads:
         checked_id(key, "key")
         listed = [ListedPart(checked_number(number), digest) for number, digest in parts]
         wanted = Completing(key, upload_id, listed, condition, sha256)
-        shelf = await self._shelves.of(self._context)
+        shelf = await self._scope.shelf()
         with shelf.busy_with(upload_id):
             try:
                 return await self._completion.run(shelf, wanted)
@@ -172,7 +160,7 @@ class ObjectUploads:
     async def abort(self, key: str, upload_id: str) -> None:
         """End an upload and delete its parts. Raises UploadNotFound."""
         checked_id(key, "key")
-        shelf, now = await self._shelves.of(self._context), self._journals.now()
+        shelf, now = await self._scope.shelf(), self._journals.now()
         with anyio.CancelScope(shield=True):
             blobs = await self._ask(lambda uploads: uploads.abort(key, upload_id), now)
             await shelf.settle(shelf.drop(blobs))
@@ -217,7 +205,7 @@ class ObjectUploads:
         check(wanted, maximum)
         await self._find(key, upload_id)
         now_s = self._journals.now_s()
-        return await presigned(wanted, self._context, maximum, now_s, self._signing_key)
+        return await presigned(wanted, self._context, maximum, now_s, self._scope.signing_key)
 
     # --- how ---
 
@@ -226,14 +214,23 @@ class ObjectUploads:
             lambda objects: Decision((), objects.uploads.find(key, upload_id))
         )
 
-    async def _ask(self, decide: Callable[[Uploads], Decision[A]], now: str) -> A:
+    async def _ask(
+        self,
+        decide: Callable[[Uploads], Decision[A]],
+        now: str,
+        blob: StreamCommit | None = None,
+    ) -> A:
         return await self._index.ask(
-            lambda objects: objects.of_uploads(decide(objects.uploads), now)
+            lambda objects: objects.of_uploads(decide(objects.uploads), now), blob
         )
 
     def _limit(self, limit: int | None) -> int:
-        most = self._limits.object_list_max
+        most = self._scope.limits.object_list_max
         wanted = most if limit is None else min(limit, most)
         if wanted < 1:
             raise InvalidRequest("limit must be at least 1", parameter="limit")
         return wanted
+
+
+async def _nothing() -> None:
+    return None

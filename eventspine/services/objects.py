@@ -18,14 +18,13 @@ from typing import Any
 
 import anyio
 
-from eventspine.contracts.context import RequestContext
+from eventspine.actors.states.objects import Objects
 from eventspine.contracts.errors import (
     InvalidRequest,
     RangeNotSatisfiable,
 )
 from eventspine.contracts.ids import checked_id
 from eventspine.contracts.journal import Decision
-from eventspine.contracts.limits import Limits
 from eventspine.contracts.objects import (
     ALWAYS,
     Condition,
@@ -35,15 +34,12 @@ from eventspine.contracts.objects import (
     blob_name,
 )
 from eventspine.services.audit_mutations import mutation
-from eventspine.services.journals import Journals
 from eventspine.services.object_bytes import (
     BYTES_LIMIT,
-    PIECE_BYTES,
     OpenObject,
     SizeLimit,
-    check_sum,
-    receive,
 )
+from eventspine.services.object_incoming import OneContent, received
 from eventspine.services.object_presign import (
     OCTETS,
     PresignedUpload,
@@ -52,36 +48,27 @@ from eventspine.services.object_presign import (
     checked_type,
     presigned,
 )
-from eventspine.services.object_shelf import Shelf, Shelves, Writing
+from eventspine.services.object_scope import ObjectScope
+from eventspine.services.object_shelf import Shelf
 from eventspine.services.object_uploads import ObjectUploads
+from eventspine.services.object_writing import Writing
 from eventspine.services.tabular import encoded
-from eventspine.services.upload_grants import SigningKey
 
 
 class ObjectStoreService:
     """The objects of one scope. Made by `Spine.objects(context)`."""
 
-    def __init__(
-        self,
-        context: RequestContext,
-        journals: Journals,
-        shelves: Shelves,
-        limits: Limits,
-        signing_key: SigningKey,
-    ) -> None:
-        self._context = context
-        self._journals = journals
-        self._shelves = shelves
-        self._limits = limits
-        self._signing_key = signing_key
-        self._index = shelves.index(context)
+    def __init__(self, scope: ObjectScope) -> None:
+        self._scope = scope
+        self._context = scope.context
+        self._journals = scope.journals
+        self._limits = scope.limits
+        self._index = scope.index
 
     @property
     def uploads(self) -> ObjectUploads:
         """The multipart uploads of the same scope."""
-        return ObjectUploads(
-            self._context, self._journals, self._shelves, self._limits, self._signing_key
-        )
+        return ObjectUploads(self._scope)
 
     # --- write ---
 
@@ -94,13 +81,9 @@ class ObjectStoreService:
         condition: Condition = ALWAYS,
     ) -> str:
         """Store bytes under a key, whatever was there; answers the object's uri."""
-        view = memoryview(content)
-
-        async def pieces() -> AsyncIterator[bytes]:
-            for start in range(0, len(view), PIECE_BYTES):
-                yield bytes(view[start : start + PIECE_BYTES])
-
-        await self.put_stream(key, pieces(), content_type=content_type, condition=condition)
+        await self.put_stream(
+            key, OneContent(content), content_type=content_type, condition=condition
+        )
         return self.uri(key)
 
     @mutation("object_store", "object.put", "key", "content_type")
@@ -132,15 +115,16 @@ class ObjectStoreService:
         checked_type(content_type)
         metadata_json = encoded(metadata)
         limit = SizeLimit(BYTES_LIMIT, self._limits.object_bytes_max).lowered(size_max)
-        shelf = await self._shelves.of(self._context)
-        await self._index.ask(lambda objects: Decision((), objects.check(key, condition)))
-        async with shelf.drafted() as writing:
-            await receive(writing.draft, pieces, limit)
-            draft = writing.draft
-            check_sum(sha256, draft.sha256)
-            await draft.finish()
-            content = Content(draft.size, draft.sha256, content_type, writing.blob, metadata_json)
-            with anyio.CancelScope(shield=True):
+        shelf = await self._scope.shelf()
+
+        async def if_large() -> None:
+            await self._index.ask(lambda objects: Decision((), objects.check(key, condition)))
+
+        async with received(shelf, pieces, limit, sha256, if_large) as writing:
+            content = Content(
+                writing.size, writing.sha256, content_type, writing.blob, metadata_json
+            )
+            with anyio.CancelScope(shield=True), shelf.in_use(key):
                 stored = await self._commit(shelf, writing, key, content, condition)
         return stored
 
@@ -148,8 +132,10 @@ class ObjectStoreService:
         self, shelf: Shelf, writing: Writing, key: str, content: Content, condition: Condition
     ) -> StoredObject:
         writing.committing, now = True, self._journals.now()
-        stored = await self._index.ask(lambda objects: objects.put(key, content, condition, now))
-        await shelf.settle(shelf.publish(self._index, key, writing.blob))
+        stored = await self._index.ask(
+            lambda objects: objects.put(key, content, condition, now), writing.commit
+        )
+        await shelf.settle(shelf.publish(key, writing.blob, stored.version))
         return stored
 
     @mutation("object_store", "object.register_asset", "key")
@@ -161,19 +147,24 @@ class ObjectStoreService:
         """
         checked_id(key, "key")
         metadata_json, now = encoded(metadata), self._journals.now()
-        await self._shelves.of(self._context)
+        await self._scope.shelf()
         return await self._index.ask(lambda objects: objects.describe(key, metadata_json, now))
 
     @mutation("object_store", "object.delete", "key")
     async def delete_object(self, key: str, *, condition: Condition = ALWAYS) -> bool:
         """Delete an object and its bytes. Answers whether there was one."""
         checked_id(key, "key")
-        shelf, now = await self._shelves.of(self._context), self._journals.now()
-        with anyio.CancelScope(shield=True):
-            there = await self._index.ask(lambda objects: objects.delete(key, condition, now))
-            if there:
-                await shelf.settle(shelf.remove(self._index, key))
-        return there
+        shelf, now = await self._scope.shelf(), self._journals.now()
+
+        def decide(objects: Objects) -> Decision[int]:
+            decision = objects.delete(key, condition, now)
+            return Decision(decision.records, objects.version + 1 if decision.answer else 0)
+
+        with anyio.CancelScope(shield=True), shelf.in_use(key):
+            version = await self._index.ask(decide)
+            if version:
+                await shelf.settle(shelf.remove(self._index, key, version))
+        return version > 0
 
     # --- read ---
 
@@ -196,7 +187,7 @@ class ObjectStoreService:
             RangeNotSatisfiable: the object has no byte there.
         """
         checked_id(key, "key")
-        shelf = await self._shelves.of(self._context)
+        shelf = await self._scope.shelf()
         async with shelf.opened(self._index, key) as (stored, reader):
             size = stored.size
             first = max(0, size + start) if start < 0 else start
@@ -259,6 +250,6 @@ class ObjectStoreService:
         maximum = self._limits.object_bytes_max
         wanted = Wanted(key, content_type, size_max, expires_s)
         check(wanted, maximum)
-        await self._shelves.of(self._context)  # an address that leads nowhere is not made
+        await self._scope.shelf()  # an address that leads nowhere is not made
         now_s = self._journals.now_s()
-        return await presigned(wanted, self._context, maximum, now_s, self._signing_key)
+        return await presigned(wanted, self._context, maximum, now_s, self._scope.signing_key)

@@ -7,8 +7,9 @@ actor. Source: DESIGN decisions 7, 8, 10; FN-01, FN-02.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from eventspine.actors.host import StreamHost
 from eventspine.actors.route import RouteActors
@@ -22,6 +23,9 @@ from eventspine.services.analytics.room import AnalyticsRoom
 from eventspine.services.analytics.service import DEFAULT_DATASET, AnalyticsStoreService
 from eventspine.services.appending import Appending
 from eventspine.services.audit import Audit
+from eventspine.services.audit_found import finders_of_routes, finders_of_streams
+from eventspine.services.audit_mutations import Change, recorded
+from eventspine.services.audit_outcomes import LostOutcomes
 from eventspine.services.bindings import Binding, Bindings
 from eventspine.services.budget import BudgetStoreService
 from eventspine.services.budget_policy import BudgetPolicyRepo, policies_of
@@ -30,7 +34,8 @@ from eventspine.services.memory import DEFAULT_NAMESPACE, MemoryStoreService
 from eventspine.services.memory_expiry import MemoryExpiry
 from eventspine.services.memory_tenants import MemoryTenants
 from eventspine.services.metrics import MetricsStoreService
-from eventspine.services.object_shelf import Shelves
+from eventspine.services.object_scope import ObjectScope
+from eventspine.services.object_shelves import Shelves
 from eventspine.services.objects import ObjectStoreService
 from eventspine.services.policy_limits import PolicyLimits
 from eventspine.services.reading import Reading
@@ -47,6 +52,8 @@ from eventspine.services.upload_grants import SigningKey, UploadGrant, in_memory
 from eventspine.services.upload_keys import UploadKeys
 from eventspine.services.vector_indexes import VectorIndexes
 from eventspine.services.vectors import VectorStoreService
+
+T = TypeVar("T")
 
 
 class Spine(Appending, Reading):
@@ -87,7 +94,10 @@ class Spine(Appending, Reading):
         self.switches = Switches(routes, actors, settings.limits)
         self.health = HealthWatch(routes, actors, settings.routing)
         self.audit = Audit(self.append_batch, settings.audit, self._journals.now_s)
-        self._journals.audit = self.audit
+        self._journals.audit = self.analytics_room.audit = self.audit
+        finders = {**finders_of_streams(self.head), **finders_of_routes(routes.history)}
+        self.lost_outcomes = LostOutcomes(self, self.audit.write, finders)
+        self.audit.first_use = self.lost_outcomes.first_use
         self.routing_audit = RoutingAudit(self.audit, routes)
         self.health.told = self.routing_audit.health_changed
         routes.audit, routes.looked_up = self.routing_audit, self.routing_audit.looked_up
@@ -131,9 +141,8 @@ class Spine(Appending, Reading):
 
     def objects(self, context: RequestContext) -> ObjectStoreService:
         """The objects of the context's scope (KIND-04)."""
-        limits = self.settings.limits
-        key = self._upload_keys.of(context)
-        return ObjectStoreService(context, self._journals, self._shelves, limits, key)
+        limits, key = self.settings.limits, self._upload_keys.of(context)
+        return ObjectStoreService(ObjectScope(context, self._journals, self._shelves, limits, key))
 
     async def upload_grant(self, token: str) -> UploadGrant:
         """What a signed upload address allows. Raises UploadRefused."""
@@ -157,7 +166,7 @@ class Spine(Appending, Reading):
         async def work(at: Binding) -> Head:
             return await at.host.close_stream(at.place(stream_id).key, context.mode)
 
-        return await self._bindings.at_its_host(context.scope, work)
+        return await self._changed("stream.close", stream_id, context, work)
 
     async def delete_stream(self, stream_id: str, context: RequestContext) -> None:
         """Delete every event of the stream. Its cursors are gone for ever; its id is free."""
@@ -165,7 +174,23 @@ class Spine(Appending, Reading):
         async def work(at: Binding) -> None:
             await at.host.delete_stream(at.place(stream_id).key, context.mode)
 
-        await self._bindings.at_its_host(context.scope, work)
+        await self._changed("stream.delete", stream_id, context, work)
+
+    async def _changed(
+        self,
+        action: str,
+        stream_id: str,
+        context: RequestContext,
+        work: Callable[[Binding], Awaitable[T]],
+    ) -> T:
+        """A change of a stream that is no append, which would be its own record."""
+
+        async def place() -> None:
+            (await self._bindings.of(context.scope)).place(stream_id)
+
+        change = Change(ResourceKind.EVENT_STREAM.value, action, {"stream_id": stream_id})
+        do = partial(self._bindings.at_its_host, context.scope, work)
+        return await recorded(self.audit, context, change, place, do)
 
     # --- the whole ---
 
@@ -208,4 +233,5 @@ class Spine(Appending, Reading):
             self.health.routes_by_state(),
             len(self.routes.files),
             self.audit.statistics(),
+            self.switches.statistics(),
         )

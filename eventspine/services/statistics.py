@@ -14,6 +14,7 @@ from eventspine.runtime.statistics import DirectoryStatistics
 from eventspine.runtime.tree import SupervisorTree
 from eventspine.runtime.writer import WriterStatistics
 from eventspine.services.audit_queue import AuditStatistics
+from eventspine.services.switching.statistics import SwitchStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class SpineStatistics:
     routes_by_circuit: dict[str, int] = field(default_factory=dict)
     route_files_refused: int = 0
     audit: AuditStatistics = AuditStatistics()  # noqa: RUF009 - frozen
+    switches: tuple[SwitchStatistics, ...] = ()
 
     @classmethod
     def of(
@@ -72,6 +74,7 @@ class SpineStatistics:
         by_circuit: dict[str, int] | None = None,
         files_refused: int = 0,
         audit: AuditStatistics = AuditStatistics(),  # noqa: B008 - frozen
+        switches: tuple[SwitchStatistics, ...] = (),
     ) -> SpineStatistics:
         by_backend: dict[str, int] = {}
         for route in routes:
@@ -86,6 +89,7 @@ class SpineStatistics:
             by_circuit or {},
             files_refused,
             audit,
+            switches,
         )
 
 

@@ -24,7 +24,8 @@ from eventspine.contracts.errors import EventspineError
 from eventspine.contracts.limits import Limits
 from eventspine.services.journals import Journals
 from eventspine.services.object_index import Index
-from eventspine.services.object_shelf import Shelf, Shelves
+from eventspine.services.object_shelf import Shelf
+from eventspine.services.object_shelves import Shelves
 
 log = logging.getLogger(__name__)
 SCOPES_MAX = 100_000

@@ -30,7 +30,7 @@ from eventspine.contracts.vectors import CollectionInfo, Metric, VectorPoint
 
 FORMAT = "eventspine vector index 1"
 CONNECTIVITY = 16
-EXPANSION_ADD = 128
+EXPANSION_ADD = 64
 EXPANSION_SEARCH = 256
 VERIFIED_AT_ONCE = 4096
 REMOVED_SHARE_MAX = 0.3  # a graph with more holes than that is built anew

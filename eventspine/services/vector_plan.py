@@ -3,9 +3,10 @@
 Rules: filter first. What matches is looked at exactly if it is at most `exact_max` points, if the
 caller wants it so, and while there is no index. Otherwise the index names candidates, more than are
 asked for (the filter and deletions take some away), and what the index does not have yet joins
-them; the candidates are measured as in an exact search. So distances are exact and ties go by id
-either way; what may be missing is a near point that the index did not name. Where too few
-candidates match, the search is exact after all: there are as many results as exactly. For a thread.
+them, up to `exact_max` points; the candidates are measured as in an exact search. So distances are
+exact and ties go by id either way; what may be missing is a near point that the index did not name.
+Where too few candidates match, or the index lacks more, the search is exact after all: there are as
+many results as exactly. For a thread.
 Source: KIND-08.
 """
 
@@ -19,7 +20,7 @@ from eventspine.contracts.vector_filter import Filter
 from eventspine.contracts.vector_index import ANN_ENGINE, EXACT_ENGINE, SearchResults
 from eventspine.contracts.vectors import VectorPoint
 from eventspine.services.vector_ann import AnnIndex
-from eventspine.services.vector_search import nearest
+from eventspine.services.vector_search import Picked, nearest, nearest_of
 
 OVERFETCH = 4  # candidates for each result
 SPARE = 32  # and as many more
@@ -39,29 +40,35 @@ class Search(NamedTuple):
 
 def find(points: Points, index: AnnIndex | None, search: Search) -> SearchResults:
     """Raises ExtraMissing: the extra `vector` is not installed."""
-    matching, metric = search.matching, points.info.metric
-    if index is not None and search.exact_max is not None and len(points) > search.exact_max:
-        chosen: Sequence[VectorPoint] = points.all
+    metric, exact_max = points.info.metric, search.exact_max
+    rows, count = _matching(points, search.matching)
+    if index is not None and exact_max is not None and count > exact_max:
+        candidates = _candidates(points, index, search, count / len(points))
+        if candidates is not None:
+            found = nearest_of(candidates, metric, search.query, search.k)
+            return SearchResults(found, ANN_ENGINE, exact=False)
+    return SearchResults(nearest(rows, metric, search.query, search.k), EXACT_ENGINE, exact=True)
+
+
+def _matching(points: Points, matching: Filter | None) -> tuple[list[Picked], int]:
+    """The rows of the points that match, and how many those are."""
+    rows, count = [], 0
+    for part in points.parts:
+        chosen: list[int] | None = None
         if matching is not None:
-            chosen = matching(chosen)
-        if len(chosen) > search.exact_max:
-            candidates = _candidates(points, index, search, len(chosen) / len(points))
-            if candidates is not None:
-                found = nearest(candidates, metric, search.query, search.k)
-                return SearchResults(found, ANN_ENGINE, exact=False)
-        chosen = sorted(chosen, key=lambda point: point.id)
-    else:
-        chosen = points.by_id if matching is None else matching(points.by_id)
-    found = nearest(chosen, metric, search.query, search.k)
-    return SearchResults(found, EXACT_ENGINE, exact=True)
+            chosen = [point.row for point in matching(part.points)]
+        count += part.live if chosen is None else len(chosen)
+        rows.append(Picked(part.block, part.length, part.dead, chosen))
+    return rows, count
 
 
 def _candidates(
     points: Points, index: AnnIndex, search: Search, share: float
 ) -> list[VectorPoint] | None:
-    """Points worth measuring, in order of id; None: the index does not name enough of them."""
+    """Points worth measuring; None: the index does not name enough of them."""
     matching, live = search.matching, points.count_up_to(index.at)
-    fresh: Sequence[VectorPoint] = points.behind(index.at)
+    if search.exact_max is not None and len(points) - live > search.exact_max:
+        return None  # a whole load that the index lacks: rows side by side are faster
     wanted = OVERFETCH * search.k + SPARE
     fetched = int(wanted / share * len(index) / max(live, 1)) + 1
     while fetched <= max(FETCH_ALWAYS, FETCH_SHARE_MAX * len(index)):
@@ -69,8 +76,7 @@ def _candidates(
         if matching is not None:
             found = matching(found)
         if len(found) >= OVERFETCH * search.k:
-            if matching is not None:
-                fresh = matching(fresh)
-            return sorted([*found, *fresh], key=lambda point: point.id)
+            fresh: Sequence[VectorPoint] = points.behind(index.at)
+            return [*found, *(fresh if matching is None else matching(fresh))]
         fetched *= MORE
     return None

@@ -15,8 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import anyio
-import anyio.to_thread
 import orjson
 
 from eventspine.actors.states.vectors import Collection
@@ -97,7 +95,7 @@ class VectorStoreService:
         """How far its approximate index is. Raises CollectionNotFound."""
         points = await self._ask(name, lambda one: Decision((), one.everything(name)))
         side = await self._indexes.of(self._context, name)
-        return await anyio.to_thread.run_sync(side.status, points)
+        return await self._indexes.threads.run_sync(side.status, points)
 
     async def rebuild_index(self, name: str) -> None:
         """Throw its approximate index away; a new one is built if it is due.
@@ -212,10 +210,10 @@ class VectorStoreService:
         search = Search(packed(vector, "the query"), k, compiled(filter), exact_max)
         points = await self._ask(name, lambda one: Decision((), one.points(name, search.query)))
         if exact or len(points) <= self._limits.vector_exact_max:
-            return await anyio.to_thread.run_sync(find, points, None, search)
+            return await self._indexes.threads.run_sync(find, points, None, search)
         side = await self._indexes.of(self._context, name)
         index = self._indexes.look(side, points)
-        found = await anyio.to_thread.run_sync(find, points, index, search)
+        found = await self._indexes.threads.run_sync(find, points, index, search)
         self._indexes.note(side, points)
         return found
 

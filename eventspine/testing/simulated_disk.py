@@ -334,6 +334,18 @@ class SimulatedDisk:
         for fd, data, offset in writes:
             self.write(fd, data, offset)
 
+    def place_all(self, files: Sequence[tuple[Path, Path, bytes]]) -> None:
+        for draft, name, data in files:
+            fd = self.open(draft, create=True)
+            try:
+                self.truncate(fd, 0)
+                self.write(fd, data, 0)
+            finally:
+                if not self._down:
+                    self.close(fd)
+            if draft != name:
+                self.rename(draft, name)
+
     def write_durably(self, fd: int, data: bytes, offset: int) -> None:
         self.write(fd, data, offset)
         self._sync(fd, lambda file: file.sync_range(offset, offset + len(data)))

@@ -84,6 +84,8 @@ def test_what_is_wrong_is_said(client: httpx.Client) -> None:
     refused("events", 415, "unsupported_media_type", content=b"x", headers={"content-type": "a/b"})
     client.post(f"{at}/events", json={"event": "a", "event_id": "1"})
     refused("events", 409, "event_conflict", json={"event": "b", "event_id": "1"})
+    own = {"group_by": ["event"]}
+    assert refused("query", 400, "invalid_request", json=own)["parameter"] == "group_by.0"
     deep = b'{"where":' * 5000
     for what in ("query", "funnel", "retention", "attribution"):
         refused(what, 400, "invalid_json", content=b"{")

@@ -88,7 +88,9 @@ KEY = ("resource_kind", "tenant_id", "env", "project_id", "mode")
 
 def test_health_is_in_every_answer_about_a_route(client: httpx.Client) -> None:
     client.post("/v1/streams/h/events", json=EVENT)
-    for route in client.get("/v1/routes").json()["routes"]:
+    *routes, registry = client.get("/v1/routes").json()["routes"]
+    assert registry["health"]["circuit"] is None, "no route leads to it"
+    for route in routes:
         circuit = route["health"]["circuit"]
         assert (circuit["state"], circuit["failures"], circuit["opened_at"]) == ("closed", 0, None)
     ready = client.get("/readyz").json()

@@ -50,10 +50,17 @@ def test_init_writes_what_a_root_needs_and_overwrites_nothing(shell: Shell) -> N
     assert shell("init", "--if-missing").exit_code == 0
     assert settings.read_text() == before
     routes = [orjson.loads(line) for line in shell("routes", "list", "--json").stdout.splitlines()]
-    assert [route["resource_kind"] for route in routes] == sorted(kind.value for kind in KINDS)
-    for route in routes:
-        assert route["backend_type"] == "filesystem"
-        assert (route["tenant_id"], route["env"], route["mode"]) == ("t_demo", "dev", "lab")
+    lab = [route for route in routes if route["tenant_id"] == "t_demo"]
+    assert [route["resource_kind"] for route in lab] == sorted(kind.value for kind in KINDS)
+    for route in lab:
+        assert (route["env"], route["mode"]) == ("dev", "lab")
+    system = [route for route in routes if route["tenant_id"] == "t_system"]
+    assert [(one["resource_kind"], one["env"], one["mode"]) for one in system] == [
+        ("event_stream", "*", "lab"),
+        ("tabular_store", "*", "lab"),
+        ("routing_registry_store", "system", "system"),
+    ]
+    assert {route["backend_type"] for route in routes} == {"filesystem"}
 
 
 def test_init_print_writes_nothing(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from eventspine.contracts.errors import (
     ReservationEnded,
 )
 from eventspine.contracts.objects import Condition
+from tests.client.cutting import Cutting
 from tests.client.serving import ServerProcess
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -135,20 +136,6 @@ async def test_objects(server: ServerProcess, name: str) -> None:
         assert not await objects.delete_object(f"{name}/a")
         with pytest.raises(ObjectNotFound):
             await objects.get_object(f"{name}/a")
-
-
-class Cutting(httpx.AsyncHTTPTransport):
-    """Really sends, and then loses every answer there are `losses` left of."""
-
-    losses = 0
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await super().handle_async_request(request)
-        if self.losses:
-            self.losses -= 1
-            await response.aclose()
-            raise httpx.ReadError("cut off")
-        return response
 
 
 async def test_only_what_is_the_same_twice_is_sent_twice(server: ServerProcess, name: str) -> None:

@@ -15,7 +15,7 @@ from eventspine.contracts.analytics_event import (
     drafts_of,
     parse_events,
 )
-from eventspine.contracts.analytics_query import Funnel, Query, Retention, asked
+from eventspine.contracts.analytics_query import Attribution, Funnel, Query, Retention, asked
 from eventspine.contracts.errors import InvalidAnalyticsEvent, InvalidJson, InvalidRequest
 
 
@@ -93,7 +93,24 @@ def test_what_is_wrong_with_an_event_is_said(body: bytes, error: Any, said: str)
             "group_by.0.field: Input should be 'event'",
         ),
         (Query, {"group_by": ["a", "a"]}, "two columns are called 'a'"),
-        (Query, {"bucket": "day", "group_by": ["time"]}, "two columns are called 'time'"),
+        (
+            Query,
+            {"bucket": "day", "group_by": [{"property": "time"}]},
+            "two columns are called 'time'",
+        ),
+        (
+            Query,
+            {"group_by": ["a", "event"]},
+            'group_by.1: "event" may mean the event or a property: write {"field": "event"} for',
+        ),
+        (Query, {"group_by": ["time"]}, 'group_by.0: "time" may mean the event or a property: `bu'),
+        (Query, {"group_by": ["event_id"]}, 'group_by.0: "event_id" may mean the event or a prop'),
+        (Funnel, {"steps": [{"event": "a"}], "breakdown": "user_id"}, 'breakdown: "user_id" may'),
+        (
+            Attribution,
+            {"touch": {"event": "a"}, "conversion": {"event": "b"}, "by": "session_id"},
+            'by: "session_id" may mean the event or a property',
+        ),
         (Query, {"order": [{"column": "1; --"}]}, "order: there is no column"),
         (Query, {"measures": [{"measure": "sum"}]}, "measures.0.property: Field required"),
         (Query, {"measures": [{"measure": "median", "property": "x"}]}, "measures.0: "),

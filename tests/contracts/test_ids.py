@@ -21,6 +21,7 @@ from eventspine.contracts.ids import (
     id_of_segment,
     path_segment,
 )
+from tests.inner import examples
 
 
 def usable(value: str) -> bool:
@@ -47,7 +48,7 @@ def look_alikes(value: str) -> set[str]:
     return {other for other in {value} | forms | cases | encoded if other and usable(other)}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(IDS, min_size=3, max_size=8))
 def test_two_ids_never_share_a_segment(values) -> None:
     """Some 60 ids an example, every pair of them compared: about 100,000 pairs."""
@@ -56,7 +57,7 @@ def test_two_ids_never_share_a_segment(values) -> None:
     assert len({path_segment(value).casefold() for value in every}) == len(every)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(IDS)
 def test_a_segment_is_reversible_and_stays_in_its_folder(value) -> None:
     segment = path_segment(value)
@@ -69,7 +70,7 @@ def test_a_segment_is_reversible_and_stays_in_its_folder(value) -> None:
     assert id_of_segment(segment) == (None if "~" in segment else value)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text(max_size=60))
 def test_a_text_that_is_no_segment_is_of_no_id(text) -> None:
     value = id_of_segment(text)
@@ -94,13 +95,13 @@ def test_limits_count_bytes() -> None:
 SCOPES = st.builds(Scope, IDS, IDS, st.just("lab"), IDS, IDS)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(SCOPES, SCOPES)
 def test_two_scopes_never_share_a_folder(one, two) -> None:
     assert (one.path == two.path) == (one == two)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(SCOPES)
 def test_every_part_of_a_scope_is_a_name_a_file_system_takes(scope) -> None:
     parts = scope.path.split("/")

@@ -23,6 +23,7 @@ from eventspine.contracts.wire import (
     says_the_same,
     without_payload,
 )
+from tests.inner import examples
 
 STAMP = Stamp("lab", b'{"user_id":"u"}', {"user_id": "u"})
 NOW = Instant(1_700_000_000_000, b"2026-11-22T13:05:01.123Z", id_time(1_700_000_000_000))
@@ -156,7 +157,7 @@ HOSTILE = st.one_of(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(HOSTILE, st.booleans())
 def test_hostile_bodies_raise_nothing_but_our_errors(raw, ndjson) -> None:
     try:
@@ -180,7 +181,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(

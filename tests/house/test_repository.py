@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,15 @@ def test_every_pinned_package_has_a_hash() -> None:
         pins = re.split(r"\n(?=[\w.-]+==)", lock.read_text())[1:]
         assert pins, lock
         assert [pin.splitlines()[0] for pin in pins if "--hash=sha256:" not in pin] == []
+
+
+def test_what_make_serve_installs_has_every_kind_of_store() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    asked = {re.split(r"[\[<>=]", need)[0] for needs in extras.values() for need in needs}
+    lock = (ROOT / "requirements/runtime.txt").read_text()
+    pinned = re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)
+    assert asked - {"eventspine"} <= set(pinned)
 
 
 def test_the_pinned_groups_fit_into_one_environment() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from eventspine.adapters.filesystem.log.record import decode_entries, encode_entries_in_python
 from eventspine.adapters.filesystem.streams.backlog import Unflushed
 from eventspine.contracts.stores import CommitKind, StreamCommit
+from tests.inner import examples
 
 TEXT = st.text(max_size=20)
 LINES = st.lists(st.binary(max_size=30), max_size=4)
@@ -27,7 +28,7 @@ COMMITS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.lists(COMMITS, max_size=8), st.sampled_from([list, tuple]))
 def test_entries_are_those_of_the_python_side(
     core: Any, batch: list[StreamCommit], form: Callable[[Any], Sequence[StreamCommit]]
@@ -127,7 +128,7 @@ class Adding(dict[str, Unflushed]):
         return {key: tuple(getattr(one, name) for name in names) for key, one in self.items()}
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 @given(HISTORIES, st.integers(1, 7))
 def test_a_backlog_grows_as_on_the_python_side(
     core: Any, history: list[StreamCommit], at_once: int

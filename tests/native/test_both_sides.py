@@ -16,7 +16,7 @@ from eventspine.bootstrap import open_spine
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.errors import EventspineError, StoreFull
 from eventspine.contracts.limits import Limits
-from eventspine.contracts.settings import RoutingSettings, Settings
+from eventspine.contracts.settings import AuditSettings, RoutingSettings, Settings
 from eventspine.services.spine import Spine
 from tests.actors.faulty import CONTEXT, Faults, event, everything, memory_route, numbers
 
@@ -39,6 +39,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
             limits=Limits(**limits),
             native=native,
             routing=RoutingSettings(lab_backend_modes=("other",)),
+            audit=AuditSettings(lookups=False),  # its commits would come in between
         )
         root = tmp_path / f"native-{native}"
         root.mkdir()
@@ -47,6 +48,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
             await spine.routes.create(memory_route(OTHER))
             await spine.head("warm up", CONTEXT)
             await spine.head("warm up", OTHER)
+            await spine.audit.queue.settled()
             yield spine, faults
 
     return open_one

@@ -8,6 +8,7 @@ import resource
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +266,58 @@ def test_descriptors_of_what_cannot_be_made_are_closed(core: Any, tmp_path: Path
     for _ in range(20):
         assert core.begin_all([stream_in(tmp_path / "a")]) == [None]
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+# --- whole files ---
+
+
+class PythonSide(Disk):
+    """A disk of another class goes call by call."""
+
+    def write(self, fd: int, data: bytes, offset: int) -> None:
+        super().write(fd, data, offset)
+
+
+def compiled_side(core: Any, files: list[tuple[Path, Path, bytes]]) -> None:
+    core.place_all([(os.fsencode(draft), os.fsencode(name), data) for draft, name, data in files])
+
+
+PLACED = st.lists(
+    st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd"), st.binary(max_size=50)), max_size=6
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(PLACED)
+def test_placed_files_are_what_the_python_side_places(
+    core: Any, tmp_path_factory: pytest.TempPathFactory, placed: list[tuple[str, str, bytes]]
+) -> None:
+    shown = []
+    for side in (PythonSide().place_all, Disk().place_all, partial(compiled_side, core)):
+        folder = tmp_path_factory.mktemp("placed")
+        side([(folder / draft, folder / name, data) for draft, name, data in placed])
+        shown.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert shown[0] == shown[1] == shown[2]
+
+
+def test_who_has_the_old_file_open_keeps_it(core: Any, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    with (tmp_path / "a").open("rb") as old:
+        compiled_side(core, [(tmp_path / "a.new", tmp_path / "a", b"newer")])
+        assert old.read() == b"old"
+    assert (tmp_path / "a").read_bytes() == b"newer"
+
+
+def test_no_file_behind_the_first_failure_is_placed(core: Any, tmp_path: Path) -> None:
+    files = [(tmp_path / name, tmp_path / name, b"x") for name in ("a", "no/b", "c")]
+    with pytest.raises(FileNotFoundError):
+        compiled_side(core, files)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, [5], [(b"a", b"b")], [(b"a", b"b", "c")], [(b"\0", b"", b"")]]
+)
+def test_what_is_no_file_is_refused(core: Any, wrong: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        core.place_all(wrong)

@@ -19,6 +19,7 @@ from eventspine.contracts.wire import decode_many, decode_one, parse_body
 from eventspine.services.envelope import is_plain
 from tests.api.both_ways import EVENT, plain, post
 from tests.api.serving import Served, settings_of
+from tests.inner import examples
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("core")]
 CONTENT_LENGTH = b"Content-Length: "
@@ -209,7 +210,12 @@ def mutated(draw: st.DrawFn) -> bytes:
 TEMPLATES = templates()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+@settings(
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
 @given(st.lists(mutated() | st.binary(max_size=80), min_size=1, max_size=30))
 def test_mutated_requests_are_decided_alike(fuzz: Fuzz, requests: list[bytes]) -> None:
     fuzz.compare(*requests)

@@ -23,10 +23,12 @@ from eventspine.contracts.stores import StreamCommit
 from tests.actors.faulty import CONTEXT, event
 from tests.api.both_ways import EVENT, post, read_one
 from tests.api.serving import Served, settings_of
+from tests.inner import examples
 from tests.native.standing import PLACE, PLAIN, STAMP, Standing
 
 SHARED = [None, True, False, EVENTS, Commit, StreamActor, Cursor, Appended, PLACE, STAMP, PLAIN]
 LANE_TICKET = "LaneTicket"
+TIMES = examples(2000)
 
 
 def left(*names: str) -> int:
@@ -41,11 +43,12 @@ def commits() -> int:
     return sys.getrefcount(Commit)
 
 
-def grown(work: Callable[[], object], times: int = 2000) -> tuple[int, list[int]]:
+def grown(work: Callable[[], object], times: int = TIMES) -> tuple[int, list[int]]:
     """Bytes, and references to what is shared, that are more after `times` than before."""
     for _ in range(times // 4):
         work()
     gc.collect()
+    gc.freeze()  # what all other tests have made is not looked at again and again
     tracemalloc.start()
     for _ in range(10):
         work()
@@ -58,10 +61,11 @@ def grown(work: Callable[[], object], times: int = 2000) -> tuple[int, list[int]
     bytes_after = tracemalloc.get_traced_memory()[0]
     after = [sys.getrefcount(each) for each in SHARED]
     tracemalloc.stop()
+    gc.unfreeze()
     return bytes_after - bytes_before, [b - a for a, b in zip(references, after, strict=True)]
 
 
-def assert_flat(work: Callable[[], object], times: int = 2000) -> None:
+def assert_flat(work: Callable[[], object], times: int = TIMES) -> None:
     more, references = grown(work, times)
     assert more < max(times, 1000), f"{more} bytes more after {times} times"
     for what, change in zip(SHARED, references, strict=True):
@@ -98,7 +102,8 @@ def test_an_append_and_its_answer_leave_nothing(standing: Standing) -> None:
     ids=range(9),
 )
 def test_what_is_left_to_the_python_side_leaves_nothing(standing: Standing, event: Any) -> None:
-    assert_flat(lambda: standing.submit(event), 200 if "y" * 9 in str(event)[:99] else 2000)
+    is_long = "y" * 9 in str(event)[:99]
+    assert_flat(lambda: standing.submit(event), TIMES // 10 if is_long else TIMES)
 
 
 def test_refusals_and_errors_leave_nothing(standing: Standing) -> None:
@@ -166,7 +171,7 @@ def test_batches_leave_nothing(core: Any) -> None:
                 with suppress(TypeError, OverflowError):
                     step(refused)
 
-    assert_flat(once, 1000)
+    assert_flat(once, TIMES // 2)
 
 
 def test_writes_leave_nothing(core: Any, tmp_path: Path) -> None:
@@ -180,7 +185,7 @@ def test_writes_leave_nothing(core: Any, tmp_path: Path) -> None:
                 with suppress(OSError, TypeError):
                     core.write_all(writes)
 
-        assert_flat(once, 1000)
+        assert_flat(once, TIMES // 2)
 
 
 # --- a whole spine, and a whole server ---
@@ -206,7 +211,8 @@ async def test_thousands_of_appends_leave_no_commit(tmp_path: Path, core: Any) -
                     tasks.start_soon(produce, who)
         await spine.append("last", event(0), lab)
         assert spine._hosts[0].short.taken > 5000
-        assert commits() - before <= 11  # the last batch, and the way itself
+        # The last batch, in which each may have two when it gave up on one; and the way itself.
+        assert commits() - before <= 21
     assert commits() - before <= 1
 
 

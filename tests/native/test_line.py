@@ -19,6 +19,7 @@ from eventspine.contracts.errors import EventspineError
 from eventspine.contracts.event_id import sequence_in
 from eventspine.contracts.wire import WallClock, draft_of
 from eventspine.services.envelope import place_of, stamp_of
+from tests.inner import examples
 from tests.native.standing import PLACE, PLAIN, STAMP, Standing
 
 SEQUENCE_MAX = (1 << 40) - 1
@@ -50,7 +51,9 @@ NAMES = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1,
 
 
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(400),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     event=EVENTS,

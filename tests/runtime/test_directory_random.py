@@ -14,6 +14,7 @@ from eventspine.contracts.errors import DeadlineExceeded, Overloaded
 from eventspine.runtime.directory import Directory
 from eventspine.runtime.limits import DirectoryLimits
 from eventspine.testing.virtual_time import run_virtual
+from tests.inner import examples
 
 ask = st.fixed_dictionaries(
     {
@@ -130,7 +131,10 @@ class Schedule:
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_every_ask_has_one_outcome_and_turns_run_in_order_of_arrival(backend) -> None:
     @settings(
-        max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+        max_examples=examples(150),
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
     )
     @given(st.lists(ask, min_size=1, max_size=14), st.integers(0, 2**31))
     def holds(asks: list[dict[str, Any]], seed: int) -> None:

@@ -9,25 +9,16 @@ without an outcome is the last thing that happened.
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any, Literal, cast
 
 import pytest
-import trio
 
-from eventspine.adapters.filesystem.disk import Disk
-from eventspine.bootstrap import open_spine
 from eventspine.contracts.context import RequestContext
-from eventspine.contracts.errors import EventspineError
 from eventspine.contracts.route import ResourceKind, RouteSpec
 from eventspine.contracts.settings import AuditSettings, LabSettings, Settings, StorageSettings
 from eventspine.services.spine import Spine
-from eventspine.testing.simulated_disk import Crashed, SimulatedDisk
-from eventspine.testing.simulated_threads import SimulatedThreads
+from tests.inner import stride
+from tests.simulation.lives import Kind, Lives
 
-ROOT = Path("/simulated/root")
 LAB = LabSettings()
 AUDIT = RequestContext(tenant_id="t_demo", env="dev", mode="lab", surface_id="audit")
 SETTINGS = Settings(
@@ -52,10 +43,10 @@ class Story:
     """Three changes. Notes which of them were answered."""
 
     def __init__(self) -> None:
-        self.answered = 1
+        self.answered = 0
 
     async def run(self, spine: Spine) -> None:
-        await found(spine)
+        self.answered = 1
         tables = ResourceKind.TABULAR_STORE
         await spine.routes.create(spec(tables, "a"))
         self.answered = 2
@@ -65,7 +56,6 @@ class Story:
         self.answered = 4
 
     async def judge(self, spine: Spine) -> None:
-        await found(spine)
         revision = spine.routes.revision
         assert revision >= self.answered, "what was answered is there"
         page = await spine.list_after("audit", None, AUDIT, limit=1000)
@@ -80,47 +70,23 @@ class Story:
         assert unsettled <= {max(seen["intent"], default=0)}
 
 
-async def life(disk: SimulatedDisk, seed: int, work: Callable[[Spine], Awaitable[None]]) -> None:
-    """One process, to the end of its work or of the machine."""
-    with trio.CancelScope() as process:
-
-        def look() -> None:
-            if disk.is_down:
-                process.cancel()
-
-        try:
-            async with SimulatedThreads(random.Random(seed), look, pauses=0.0) as threads:
-                options: Any = {"disk": cast(Disk, disk), "threads": threads}
-                async with open_spine(ROOT, settings=SETTINGS, **options) as spine:
-                    await work(spine)
-        except* Crashed:
-            assert disk.is_down
-        except* (OSError, EventspineError):
-            if not disk.is_down:
-                raise
+LIVES = Lives(SETTINGS, found)
 
 
 @pytest.mark.parametrize("kind", ["process", "power"])
 def test_a_crash_at_any_disk_operation_leaves_no_change_without_its_intent(
-    kind: Literal["process", "power"],
+    kind: Kind,
 ) -> None:
-    whole = SimulatedDisk(ROOT, 0)
-    trio.run(life, whole, 0, found)
-    begin = whole.operations
-    whole = SimulatedDisk(ROOT, 0)
-    trio.run(life, whole, 0, Story().run)
-    end, crashes = whole.operations, 0
+    begin, end = LIVES.operations(Story().run)
+    crashes = 0
     assert end - begin > 15, "there is something to crash in"
-    for crash_at in range(begin // 2, end + 1):
-        disk, story = SimulatedDisk(ROOT, crash_at), Story()
-        story.answered = 0
-        disk.crash_at = crash_at
-        trio.run(life, disk, crash_at, story.run)
-        crashes += disk.is_down
-        disk.crash(kind)
+    for crash_at in range(begin // 2, end + 1, stride(5)):
+        story = Story()
+        disk, came = LIVES.crash(crash_at, kind, story.run)
+        crashes += came
         try:
-            trio.run(life, disk, crash_at, story.judge)
+            LIVES.live(disk, story.judge, crash_at)
         except BaseException:
             print(f"{kind} at operation {crash_at} of {end}, seed {crash_at}")
             raise
-    assert crashes > 15, "the crashes came"
+    assert crashes * stride(5) > 15, "the crashes came"

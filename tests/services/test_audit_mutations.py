@@ -13,7 +13,13 @@ import pytest
 from eventspine.bootstrap import KINDS, open_spine
 from eventspine.contracts.audit import AUDIT_STREAM, AUDIT_SURFACE
 from eventspine.contracts.context import RequestContext
-from eventspine.contracts.errors import AuditUnavailable, ObjectNotFound
+from eventspine.contracts.errors import (
+    AuditUnavailable,
+    NoRouteConfigured,
+    ObjectNotFound,
+    StreamNotFound,
+    StreamSealed,
+)
 from eventspine.contracts.route import ResourceKind, RouteSpec
 from eventspine.contracts.settings import AuditSettings, LabSettings, Settings
 from eventspine.services.audit import Audit
@@ -68,6 +74,10 @@ async def use_all(spine: Spine) -> None:
     await vectors.create_collection("docs", 2)
     await vectors.upsert("docs", "a", [1.0, 0.0], {"text": "private"})
     await vectors.delete_collection("docs")
+    await spine.analytics(CONTEXT).ingest([{"event": "page_view", "user_id": "private"}] * 2)
+    await spine.append("s", {"event_type": "x", "payload": {"ssn": "private"}}, CONTEXT)
+    await spine.close_stream("s", CONTEXT)
+    await spine.delete_stream("s", CONTEXT)
 
 
 ACTIONS = [
@@ -75,6 +85,7 @@ ACTIONS = [
     *("table.write", "table.delete", "memory.set", "memory.delete"),
     *("budget.reserve", "budget.commit", "metrics.ingest"),
     *("vector.create_collection", "vector.write", "vector.delete_collection"),
+    *("analytics.ingest", "stream.close", "stream.delete"),
 ]
 
 
@@ -97,6 +108,9 @@ async def test_every_kind_that_is_named_is_recorded_and_no_content_of_it(tmp_pat
         assert {phase for _, phase, _ in found} == {"done"}
         written = next(given for action, _, given in found if action == "table.write")
         assert written == {"table_name": "people", "operations": {"items": 1}}
+        given = {action: told for action, _, told in found}
+        assert given["analytics.ingest"] == {"dataset": "events", "events": 2}
+        assert given["stream.delete"] == {"stream_id": "s"}
 
 
 async def test_strict_the_intent_comes_first_and_questions_leave_nothing(tmp_path: Path) -> None:
@@ -137,3 +151,41 @@ async def test_kinds_that_are_not_named_cost_nothing(tmp_path: Path) -> None:
         await use_all(spine)
         assert await told(spine) == []
         assert ResourceKind.OBJECT_STORE not in spine.audit.kinds
+
+
+async def test_strict_a_stream_ends_after_its_intent_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path, ALL, strict="always") as spine:
+        await spine.append("s", {"event_type": "x", "payload": {}}, CONTEXT)
+        assert await told(spine) == [], "an append is its own record"
+        with monkeypatch.context() as patch:
+
+            async def lost(*_: object) -> None:
+                raise AuditUnavailable("down")
+
+            patch.setattr(Audit, "write", lost)
+            for end in (spine.close_stream, spine.delete_stream):
+                with pytest.raises(AuditUnavailable):
+                    await end("s", CONTEXT)
+            with pytest.raises(AuditUnavailable):
+                await spine.analytics(CONTEXT).ingest([{"event": "page_view", "user_id": "u"}])
+        assert not (await spine.head("s", CONTEXT)).closed
+        await spine.close_stream("s", CONTEXT)
+        phases = [phase for action, phase, _ in await told(spine) if action == "stream.close"]
+        assert sorted(phases) == ["done", "failed", "intent"]
+        assert phases.index("intent") < phases.index("done")
+
+
+async def test_what_is_sealed_or_not_there_leaves_no_intent(tmp_path: Path) -> None:
+    async with opened(tmp_path, ALL, strict="always") as spine:
+        audit = CONTEXT.model_copy(update={"surface_id": AUDIT_SURFACE})
+        with pytest.raises(StreamSealed):
+            await spine.delete_stream(AUDIT_STREAM, audit)
+        away = CONTEXT.model_copy(update={"tenant_id": "nobody"})
+        with pytest.raises(NoRouteConfigured):
+            await spine.delete_stream("s", away)
+        with pytest.raises(StreamNotFound):
+            await spine.delete_stream("never", CONTEXT)
+        phases = sorted(phase for _, phase, _ in await told(spine))
+        assert phases == ["failed", "failed", "intent"], "of the one that is asked for at its place"

@@ -25,6 +25,7 @@ from eventspine.contracts.threads import THREADS
 from eventspine.services.routing.edits import REGISTRY_FILE, RouteEdits
 from eventspine.services.routing.service import RouteService
 from eventspine.testing.simulated_disk import Crashed, SimulatedDisk
+from tests.inner import examples
 
 ROOT = Path("/root")
 OWN = ROOT / REGISTRY_FILE
@@ -218,7 +219,7 @@ def rows_of(edit: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@settings(max_examples=60, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=examples(60), phases=[Phase.explicit, Phase.generate])
 @given(steps=st.lists(STEPS, max_size=12))
 def test_edits_and_changes_in_any_order_lose_nothing(backend: str, steps: Any) -> None:
     anyio.run(run, steps, backend=backend)

@@ -25,6 +25,7 @@ from eventspine.contracts.route import ResourceKind, RouteKey, RouteSpec
 from eventspine.contracts.route_file import RouteFile
 from eventspine.contracts.settings import RoutingSettings
 from eventspine.services.routing.service import RouteService
+from tests.inner import examples
 
 T = TypeVar("T")
 Rows = dict[RouteKey, RouteSpec]
@@ -194,6 +195,6 @@ class RegistryAndDictionary(RuleBasedStateMachine):
 
 
 RegistryAndDictionary.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None
+    max_examples=examples(60), stateful_step_count=25, deadline=None
 )
 TestRegistryAndDictionary = RegistryAndDictionary.TestCase

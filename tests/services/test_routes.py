@@ -20,6 +20,7 @@ from eventspine.contracts.errors import (
     UnsupportedBackend,
 )
 from eventspine.contracts.settings import RoutingSettings, Settings
+from eventspine.contracts.system_routes import SYSTEM_KINDS
 from eventspine.services.spine import Spine
 from tests.actors.faulty import CONTEXT, event, memory_route, numbers
 
@@ -158,6 +159,6 @@ async def test_lab_routes_are_written_once(tmp_path) -> None:
     for n in range(2):
         async with open_spine(tmp_path, lab=True) as spine:
             await spine.append("s", event(n), lab)
-            assert spine.routes.revision == len(KINDS)
+            assert spine.routes.revision == len(KINDS) + len(SYSTEM_KINDS)
     path = tmp_path / "event_stream" / "t_demo" / "dev" / "_" / "s" / "events.jsonl"
     assert numbers(path.read_bytes().splitlines()) == [0, 1]

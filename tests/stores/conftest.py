@@ -13,7 +13,7 @@ from eventspine import RequestContext, Settings, Spine
 from eventspine.bootstrap import KINDS
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.route import RouteSpec
-from eventspine.contracts.settings import LabSettings
+from eventspine.contracts.settings import LabSettings, StorageSettings
 
 LAB = LabSettings()
 CONTEXT = RequestContext(tenant_id="t_demo", env="dev", mode="lab")
@@ -27,11 +27,17 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def opener(tmp_path: Path, backend: str) -> Opener:
-    """Opens the same root again and again; `limits` go to its settings."""
+    """Opens the same root again and again; `limits` go to its settings.
+
+    The backend "synced" is the one of files, where no object comes by way of the log.
+    """
+    storage = StorageSettings()
+    if backend == "synced":
+        storage = StorageSettings(logged_object_bytes_max=0)
 
     @asynccontextmanager
     async def opened(**limits: float) -> AsyncIterator[Spine]:
-        settings = Settings(lab=LAB, limits=Limits.model_validate(limits))
+        settings = Settings(lab=LAB, limits=Limits.model_validate(limits), storage=storage)
         async with eventspine.open(tmp_path, lab=True, settings=settings) as spine:
             if backend == "memory":
                 for kind in KINDS:

@@ -23,6 +23,7 @@ from eventspine.contracts.wire import WallClock
 from eventspine.services.analytics import attribution, funnel, grouping, retention
 from eventspine.services.analytics.engine import open_engine
 from eventspine.services.analytics.sql import Statement
+from tests.inner import examples
 from tests.stores import analytics_model as model
 
 LIMITS = Limits()
@@ -180,7 +181,7 @@ def same(ours: Any, theirs: Any) -> bool:
     return type(ours) is type(theirs) and bool(ours == theirs)
 
 
-@settings(max_examples=80, print_blob=True)
+@settings(max_examples=examples(80), print_blob=True)
 @given(MANY, st.sampled_from([0, 0, 20]), queries())
 def test_a_query_says_what_plain_python_says(
     events: list[AnalyticsEvent], in_files: int, query: Query
@@ -193,7 +194,7 @@ def test_a_query_says_what_plain_python_says(
         assert all(map(same, ours, theirs)), (ours, theirs)
 
 
-@settings(max_examples=60, print_blob=True)
+@settings(max_examples=examples(60), print_blob=True)
 @given(
     MANY,
     st.sampled_from([0, 0, 20]),
@@ -226,7 +227,7 @@ def test_a_funnel_says_what_trying_every_start_says(
             assert half_s == (pytest.approx(median(took)) if took else None)
 
 
-@settings(max_examples=40, print_blob=True)
+@settings(max_examples=examples(40), print_blob=True)
 @given(
     MANY,
     st.builds(
@@ -247,7 +248,7 @@ def test_retention_says_what_counting_says(
     assert retention.rows(asked_for, found) == model.retention(events, asked_for)
 
 
-@settings(max_examples=50, print_blob=True)
+@settings(max_examples=examples(50), print_blob=True)
 @given(
     MANY,
     st.builds(

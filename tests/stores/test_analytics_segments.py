@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 import eventspine
 from eventspine import Settings, Spine
-from eventspine.adapters.filesystem.blobs import FilesystemBlobStore
+from eventspine.adapters.filesystem.blobs.store import FilesystemBlobStore
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.contracts.limits import Limits
 from eventspine.services.analytics.engine import FilesUnreadable, open_engine

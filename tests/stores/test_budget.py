@@ -383,6 +383,7 @@ async def test_policies_belong_to_the_system_tenant(
 ) -> None:
     async with opener() as spine:
         policies = get_budget_policy_repo(spine, CONTEXT)
+        await spine.routes.delete(RouteKey("tabular_store", "t_system", "*", "*", "lab"))
         with pytest.raises(RuntimeError, match=r"^No route configured for tabular_store$"):
             await policies.get("p1")
         spec: dict[str, Any] = {**LAB.model_dump(), "tenant_id": "t_system"}

@@ -21,6 +21,7 @@ from eventspine.contracts.errors import (
     ReservationNotFound,
     TooLarge,
 )
+from tests.inner import examples
 
 IDS = st.sampled_from([f"i{n}" for n in range(8)])
 ACCOUNTS = st.sampled_from([("a",), ("a/b",), ("a/b/c",), ("a/d",), ("e",), ("a/b", "e")])
@@ -227,7 +228,9 @@ class LedgerAndList(RuleBasedStateMachine):
 
 
 TestLedgerAndList = LedgerAndList.TestCase
-TestLedgerAndList.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestLedgerAndList.settings = settings(
+    max_examples=examples(40), stateful_step_count=40, deadline=None
+)
 
 
 def made_of(*limits: Limit) -> Ledger:

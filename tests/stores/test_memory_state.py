@@ -21,6 +21,7 @@ from eventspine.contracts.errors import (
     TooLarge,
 )
 from eventspine.contracts.journal import Decision
+from tests.inner import examples
 
 ROOMY = Room(1000, 1 << 20)
 KEYS = st.text("abé/", min_size=1, max_size=2)
@@ -205,13 +206,15 @@ class MemoryAndDictionary(RuleBasedStateMachine):
     def bytes_and_ends_are_counted(self) -> None:
         records = [one for one in self.memory.snapshot() if one.op == "set"]
         sizes = [len(one.key.encode()) + len(bytes(one.value)) for one in records]
-        assert self.memory.bytes == sum(sizes)
+        assert self.memory.size == sum(sizes)
         ends = [one.expires_at for one in records if one.expires_at is not None]
         assert self.memory.due == ("" if self.memory.unannounced else min(ends, default=None))
 
 
 TestMemoryAndDictionary = MemoryAndDictionary.TestCase
-TestMemoryAndDictionary.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestMemoryAndDictionary.settings = settings(
+    max_examples=examples(60), stateful_step_count=40, deadline=None
+)
 
 
 def put(memory: Memory, key: str, json: bytes, now: int, room: Room, ttl: int | None = None) -> int:
@@ -236,7 +239,7 @@ def test_a_full_namespace_takes_what_fits_and_refuses_the_rest() -> None:
     with pytest.raises(TooLarge):
         put(memory, "a", b"1234567890", 0, room)
     assert put(memory, "a", b"12", 0, room) == 1, "nine and one are ten"
-    assert memory.bytes == 10
+    assert memory.size == 10
     assert put(memory, "b", b"1", 0, Room(1, 1_000)) == 1, "a change needs no room of its own"
 
 
@@ -274,7 +277,7 @@ def test_an_entry_that_is_read_often_leaves_little_behind() -> None:
             assert isinstance(record, MemoryRecord)
             memory.apply(record, 0)
         decision = memory.get("k", at(second))
-    assert len(memory._ends) < 100
+    assert len(memory._entries._ends) < 100
     assert memory.live == 1
 
 

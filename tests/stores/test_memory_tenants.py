@@ -120,6 +120,20 @@ async def test_what_a_process_before_has_written_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_copy_beside_a_namespace_is_no_namespace(tmp_path: Path) -> None:
+    async with opened(tmp_path, "filesystem") as spine:
+        for entry in ("a", "b", "c"):
+            await spine.memory(context(), "session").set(entry, 1)
+    folder = tmp_path / "memory_store" / "t_a" / "dev" / "_"
+    for file in ("session.jsonl", "session.idx"):
+        (folder / file.replace(".", "~a.")).write_bytes((folder / file).read_bytes())
+    async with opened(tmp_path, "filesystem", memory_entries_per_tenant_max=4) as spine:
+        await spine.memory(context(), "session").set("d", 1)
+        with Full("memory_entries_per_tenant_max"):
+            await spine.memory(context(), "session").set("e", 1)
+
+
+@pytest.mark.anyio
 async def test_what_has_expired_elsewhere_makes_room(tmp_path: Path, backend: str) -> None:
     limits = {"memory_entries_per_tenant_max": 2, "memory_sweep_s": 3600.0}
     async with opened(tmp_path, backend, **limits) as spine:
@@ -254,7 +268,7 @@ class Plain:
 
     def __init__(self) -> None:
         self.count = 0
-        self.bytes = 0
+        self.size = 0
 
 
 def test_a_tally_is_the_sum_of_the_others_however_they_change() -> None:
@@ -264,5 +278,5 @@ def test_a_tally_is_the_sum_of_the_others_however_they_change() -> None:
         place = rng.choice(list(spaces))
         others = tally.look(place, spaces[place])
         assert others.entries == sum(s.count for p, s in spaces.items() if p != place)
-        assert others.bytes == sum(s.bytes for p, s in spaces.items() if p != place)
-        spaces[place].count, spaces[place].bytes = rng.randrange(9), rng.randrange(99)
+        assert others.bytes == sum(s.size for p, s in spaces.items() if p != place)
+        spaces[place].count, spaces[place].size = rng.randrange(9), rng.randrange(99)

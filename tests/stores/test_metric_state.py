@@ -17,6 +17,7 @@ from eventspine.actors.states.resolution import DAY, HOUR, MINUTE, SPANS, resolu
 from eventspine.actors.states.rollups import growth
 from eventspine.contracts.errors import InvalidRequest, TooLarge, TooManySeries
 from eventspine.contracts.metrics import TIERS, Aggregate, Question, Tier, iso, unix_ms
+from tests.inner import examples
 
 T0 = unix_ms("2026-01-31T23:50:00Z", "ts")
 NAMES = st.sampled_from(["a", "b/é"])
@@ -144,10 +145,12 @@ class MetricsAndList(RuleBasedStateMachine):
 
 
 TestMetricsAndList = MetricsAndList.TestCase
-TestMetricsAndList.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
+TestMetricsAndList.settings = settings(
+    max_examples=examples(40), stateful_step_count=15, deadline=None
+)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     st.lists(st.tuples(st.integers(1, 200_000), st.integers(0, 50)), min_size=1, max_size=40),
     st.sampled_from([MINUTE, 5 * MINUTE, HOUR]),

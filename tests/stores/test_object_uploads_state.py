@@ -171,7 +171,8 @@ class UploadsAndDictionaries(RuleBasedStateMachine):
     @invariant()
     def an_object_and_nobody_s_blobs_are_told_apart(self) -> None:
         blobs = [part.blob for _, _, parts in self.open.values() for part in parts.values()]
-        todo = self.objects.tidying([draft_name(blob) for blob in [*blobs, "nobody's"]])
+        drafts = [draft_name(blob) for blob in [*blobs, "nobody's"]]
+        todo = self.objects.tidying(drafts, set(drafts))
         assert todo.drop == ["nobody's"]
         for key in ("a", "ab", "é:1"):
             assert self.objects.head(key) == self.made.get(key)

@@ -30,6 +30,11 @@ pytestmark = pytest.mark.anyio
 SCOPE = "object_store/t_demo/dev/_"
 
 
+@pytest.fixture(params=["filesystem", "synced", "memory"])
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 async def pieces(*all_of_them: bytes) -> AsyncIterator[bytes]:
     for piece in all_of_them:
         yield piece
@@ -58,12 +63,15 @@ async def test_an_object_is_a_file_and_a_line(opener: Opener, backend: str, tmp_
         objects = spine.objects(CONTEXT)
         await objects.put_object("a/b", b"old")
         await objects.put_object("a/b", b"new")
-        folder = tmp_path / SCOPE / "blobs"
-        assert [path.name for path in folder.iterdir()] == ["a%2fb"]
-        assert (folder / "a%2fb").read_bytes() == b"new"
+    folder = tmp_path / SCOPE / "blobs"
+    assert [path.name for path in folder.iterdir()] == ["a%2fb"]
+    assert (folder / "a%2fb").read_bytes() == b"new"
+    async with opener() as spine:
+        objects = spine.objects(CONTEXT)
         await objects.delete_object("a/b")
         assert list(folder.iterdir()) == []
         await objects.put_object("c", b"see")
+    assert [path.name for path in folder.iterdir()] == ["c"]
     last = json.loads((tmp_path / SCOPE / "objects.jsonl").read_text().splitlines()[-1])
     assert (last["key"], last["size"], last["version"]) == ("c", 3, 4)
     assert last["sha256"] == hashlib.sha256(b"see").hexdigest()
@@ -154,8 +162,8 @@ async def test_writers_readers_and_deleters_of_one_key_see_whole_contents(
                 tasks.start_soon(read)
             tasks.start_soon(delete)
         there = await objects.head("k") is not None
-    if backend == "filesystem":
-        names = [path.name for path in (tmp_path / SCOPE / "blobs").iterdir()]
+    if backend != "memory":
+        names = [path.name for path in (tmp_path / SCOPE).glob("blobs/*")]
         assert names == (["k"] if there else []), "no draft is left"
 
 
@@ -184,8 +192,7 @@ async def test_what_cannot_be_is_refused_and_leaves_nothing(
         with pytest.raises(ObjectNotFound):
             await objects.register_asset("k", {})
         assert await objects.list_objects() == []
-    if backend == "filesystem":
-        assert list((tmp_path / SCOPE / "blobs").iterdir()) == []
+    assert list((tmp_path / SCOPE).glob("blobs/*")) == []
 
 
 async def test_scopes_do_not_see_each_other(opener: Opener) -> None:
@@ -247,8 +254,9 @@ async def test_damaged_bytes_are_never_served_as_whole(
     if backend == "memory":
         pytest.skip("memory has no files")
     async with opener() as spine:
+        await spine.objects(CONTEXT).put_object("k", b"right")
+    async with opener() as spine:
         objects = spine.objects(CONTEXT)
-        await objects.put_object("k", b"right")
         file = tmp_path / SCOPE / "blobs" / "k"
         for wrong in (b"wrong", b"rig", b""):
             file.write_bytes(wrong)
@@ -291,6 +299,6 @@ async def test_a_signed_address_is_for_what_was_signed(
                 await objects.presign_upload("k", "image/png", size_max, expires_s)
     key = tmp_path / "signing.key"
     assert (key.stat().st_mode & 0o777, len(key.read_bytes())) == (0o600, 32)
-    if backend == "filesystem":
+    if backend != "memory":
         async with opener() as spine:
             assert (await spine.upload_grant(made.token)).key == "k", "it holds over a restart"

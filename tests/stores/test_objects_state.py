@@ -121,8 +121,8 @@ class ObjectsAndDictionary(RuleBasedStateMachine):
     @invariant()
     def what_a_crash_left_is_told_apart(self) -> None:
         names = [blob_name(key) for key in {*self.model, *self.gone}]
-        names += [draft_name(one.blob) for one in self.model.values()] + [draft_name("nobody's")]
-        todo = self.objects.tidying(names)
+        drafts = [draft_name(one.blob) for one in self.model.values()] + [draft_name("nobody's")]
+        todo = self.objects.tidying(drafts, {*names, *drafts})
         assert dict(todo.publish) == {key: one.blob for key, one in self.model.items()}
         assert todo.drop == ["nobody's"]
         assert set(todo.remove) == self.gone

@@ -7,17 +7,11 @@ was answered, an answered part can still be completed, and after a sweep there i
 
 from __future__ import annotations
 
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
-from typing import Literal, cast
 
 import pytest
-import trio
 
-from eventspine.adapters.filesystem.disk import Disk
-from eventspine.bootstrap import open_spine
 from eventspine.contracts.errors import EventspineError, UploadNotFound
 from eventspine.contracts.limits import Limits
 from eventspine.contracts.object_uploads import Part
@@ -26,11 +20,11 @@ from eventspine.contracts.route import ResourceKind, RouteSpec
 from eventspine.contracts.settings import Settings, StorageSettings
 from eventspine.contracts.wire import WallClock
 from eventspine.services.spine import Spine
-from eventspine.testing.simulated_disk import Crashed, SimulatedDisk
-from eventspine.testing.simulated_threads import SimulatedThreads
+from eventspine.testing.simulated_disk import SimulatedDisk
+from tests.inner import stride
+from tests.simulation.lives import ROOT, Kind, Lives
 from tests.stores.conftest import CONTEXT, LAB
 
-ROOT = Path("/simulated/root")
 BLOBS = ROOT / "object_store/t_demo/dev/_/blobs"
 OLD, NEW = b"old" * 300, b"one" * 400 + b"two" * 200
 SETTINGS = Settings(
@@ -101,66 +95,33 @@ class Story:
         return stored
 
 
-async def life(disk: SimulatedDisk, seed: int, work: Callable[[Spine], Awaitable[None]]) -> None:
-    """One process, to the end of its work or of the machine."""
-    with trio.CancelScope() as process:
-
-        def look() -> None:
-            if disk.is_down:
-                process.cancel()
-
-        try:
-            async with SimulatedThreads(random.Random(seed), look, pauses=0.0) as threads:
-                simulated = cast(Disk, disk)
-                async with open_spine(
-                    ROOT, settings=SETTINGS, disk=simulated, threads=threads
-                ) as spine:
-                    if not spine.routes.list():
-                        kind = ResourceKind.OBJECT_STORE
-                        spec = RouteSpec(
-                            resource_kind=kind, backend_type="filesystem", **LAB.model_dump()
-                        )
-                        await spine.routes.create(spec)
-                    await work(spine)
-        except* Crashed:
-            assert disk.is_down
-        except* (OSError, EventspineError):
-            if not disk.is_down:
-                raise
+async def founded(spine: Spine) -> None:
+    if not spine.routes.list():
+        kind = ResourceKind.OBJECT_STORE
+        spec = RouteSpec(resource_kind=kind, backend_type="filesystem", **LAB.model_dump())
+        await spine.routes.create(spec)
 
 
-def operations_of_a_story() -> tuple[int, int]:
-    """The operations at which it begins, and ends."""
-    disk, begin = SimulatedDisk(ROOT, 0), 0
-
-    async def story(spine: Spine) -> None:
-        nonlocal begin
-        begin = disk.operations
-        await Story().run(spine)
-
-    trio.run(life, disk, 0, story)
-    return begin, disk.operations
+LIVES = Lives(SETTINGS, founded)
 
 
 @pytest.mark.parametrize("kind", ["process", "power"])
 def test_a_crash_at_any_disk_operation_leaves_one_object_or_the_other(
-    kind: Literal["process", "power"],
+    kind: Kind,
 ) -> None:
-    begin, end = operations_of_a_story()
+    begin, end = LIVES.operations(Story().run)
     assert end - begin > 40, "there is something to crash in"
     crashes = 0
-    for crash_at in range(begin + 1, end + 1):
+    for crash_at in range(begin + 1, end + 1, stride(7)):
         where = f"{kind} at operation {crash_at}, seed {crash_at}"
-        disk, story = SimulatedDisk(ROOT, crash_at), Story()
-        disk.crash_at = crash_at
-        trio.run(life, disk, crash_at, story.run)
-        crashes += disk.is_down
-        disk.crash(kind)
+        story = Story()
+        disk, came = LIVES.crash(crash_at, kind, story.run)
+        crashes += came
         judge = partial(story.judge, where=where, goes_on=crash_at % 2 == 0)
-        trio.run(life, disk, crash_at, judge)
+        LIVES.live(disk, judge, crash_at)
         names = [path.name for path in disk.files() if path.is_relative_to(BLOBS)]
         assert set(names) <= {"k"}, f"{where}: {names}"
-    assert crashes > 40, "the crashes came"
+    assert crashes * stride(7) > 40, "the crashes came"
 
 
 def test_an_upload_that_failed_is_not_found_and_not_half_there() -> None:
@@ -184,5 +145,5 @@ def test_an_upload_that_failed_is_not_found_and_not_half_there() -> None:
         with pytest.raises(UploadNotFound):
             await objects.uploads.abort("k", id)
 
-    trio.run(life, disk, 1, work)
+    LIVES.live(disk, work, 1)
     assert [path.name for path in disk.files() if path.is_relative_to(BLOBS)] == ["k"]

@@ -52,7 +52,7 @@ async def test_an_answer_says_which_way_it_went(opener: Opener) -> None:
         query = latent.vector()
         exact = await vectors.search("c", query, 10, exact=True)
         found = await vectors.search("c", query, 10)
-        assert (exact.engine, exact.exact) == ("sqlite-vec", True)
+        assert (exact.engine, exact.exact) == ("numpy", True)
         assert (found.engine, found.exact) == ("usearch", False)
         assert list(found) == list(exact), f"seed {SEED}"
 
@@ -150,7 +150,7 @@ async def test_filters_go_first_and_never_cost_a_result(opener: Opener) -> None:
         await built(spine, vectors)
         query = latent.vector()
         few = await vectors.search("c", query, 10, {"n": {"lt": 200}})
-        assert (few.engine, few.exact, len(few)) == ("sqlite-vec", True, 10)
+        assert (few.engine, few.exact, len(few)) == ("numpy", True, 10)
         half = await vectors.search("c", query, 10, {"even": True})
         assert (half.engine, len(half)) == ("usearch", 10)
         assert all(one.point.metadata["even"] for one in half)
@@ -272,7 +272,7 @@ async def test_without_the_library_searches_are_exact_and_say_so(
         vectors = await filled(spine, 300)
         await built(spine, vectors)
         found = await vectors.search("c", [1.0] * DIMENSIONS, 3)
-        assert (found.engine, found.exact, len(found)) == ("sqlite-vec", True, 3)
+        assert (found.engine, found.exact, len(found)) == ("numpy", True, 3)
         status = await vectors.index("c")
         assert status.state is IndexState.UNAVAILABLE
         assert 'pip install "eventspine[vector-ann]"' in status.detail

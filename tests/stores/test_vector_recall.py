@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eventspine.actors.states.vector_points import Points
+from eventspine.actors.states.vector_rows import rows_of
 from eventspine.contracts.errors import StoreCorrupt
 from eventspine.contracts.vector_filter import compiled
 from eventspine.contracts.vectors import CollectionInfo, Metric, VectorPoint, packed
@@ -17,7 +18,7 @@ METRICS = pytest.mark.parametrize("metric", list(Metric))
 
 
 def points_of(metric: Metric, *found: VectorPoint) -> Points:
-    return Points(CollectionInfo("c", DIMENSIONS, metric, len(found), ""), found)
+    return Points(CollectionInfo("c", DIMENSIONS, metric, len(found), ""), rows_of(found))
 
 
 def seeded(count: int, latent: Latent, first: int = 1) -> list[VectorPoint]:
@@ -57,11 +58,13 @@ def test_ties_go_by_id_and_what_the_index_lacks_is_found() -> None:
     points = points_of(Metric.L2, *same, *others)
     index = AnnIndex(points.info)
     index.add(points.up_to(400))
-    found = find(points, index, Search(packed([1.0] * DIMENSIONS), 5, None, 100))
+    found = find(points, index, Search(packed([1.0] * DIMENSIONS), 5, None, 200))
     assert [one.id for one in found] == ["p81", "p82", "p83", "p84", "p85"]
     for late in points.behind(400):
-        (nearest,) = find(points, index, Search(late.vector, 1, None, 100))
+        (nearest,) = find(points, index, Search(late.vector, 1, None, 200))
         assert (nearest.id, nearest.distance) == (late.id, 0.0)
+    assert not found.exact
+    assert find(points, index, Search(late.vector, 1, None, 198)).exact, "so many are a load"
 
 
 def test_a_copy_grows_and_the_one_that_is_searched_stays() -> None:

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eventspine.actors.states import vector_rows
 from eventspine.actors.states.vector_points import Points
+from eventspine.actors.states.vector_rows import rows_of
 from eventspine.contracts.errors import ExtraMissing, InvalidRequest
 from eventspine.contracts.vector_filter import Filter, compiled
 from eventspine.contracts.vectors import (
@@ -25,8 +27,8 @@ from eventspine.contracts.vectors import (
     packed,
     unpacked,
 )
-from eventspine.services import vector_search
 from eventspine.services.vector_plan import Search, find
+from tests.inner import examples
 
 SEED = 20261124
 METRICS = pytest.mark.parametrize("metric", list(Metric))
@@ -34,7 +36,7 @@ METRICS = pytest.mark.parametrize("metric", list(Metric))
 
 def nearest(points: Points, query: bytes, k: int, matching: Filter | None) -> list[Neighbour]:
     found = find(points, None, Search(query, k, matching, 1))
-    assert (found.engine, found.exact) == ("sqlite-vec", True)
+    assert (found.engine, found.exact) == ("numpy", True)
     return found
 
 
@@ -44,7 +46,7 @@ def point(id: str, values: Any, json: bytes = b"{}") -> VectorPoint:
 
 def points(metric: Metric, *found: VectorPoint) -> Points:
     dimensions = len(found[0].values) if found else 1
-    return Points(CollectionInfo("c", dimensions, metric, len(found), ""), found)
+    return Points(CollectionInfo("c", dimensions, metric, len(found), ""), rows_of(found))
 
 
 def seeded(count: int, dimensions: int, seed: int = SEED) -> list[VectorPoint]:
@@ -113,7 +115,7 @@ def test_recall_is_one(metric: Metric) -> None:
 def test_recall_is_one_over_more_than_one_chunk(
     metric: Metric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vector_search, "CHUNK_BYTES", 4 * 16 * 37)
+    monkeypatch.setattr(vector_rows, "BLOCK_BYTES", 4 * 16 * 37)
     check(metric, seeded(500, 16), [0.25] * 16, 40)
 
 
@@ -123,6 +125,21 @@ def test_what_single_precision_cannot_tell_apart_is_told_apart(metric: Metric) -
     chance = random.Random(SEED)
     near = [point(f"{n:04d}", [1000 + chance.random() * 1e-3, 1, 1]) for n in range(1000)]
     check(metric, near, [1000, 1, 1.5], 20)
+
+
+@METRICS
+def test_far_from_the_origin_where_squares_cancel(metric: Metric) -> None:
+    """In single precision, the squares of these distances are off by more than they are."""
+    chance = random.Random(SEED)
+    found = [point(f"{n:04d}", [1000 + chance.gauss(0, 1) for _ in range(24)]) for n in range(3000)]
+    check(metric, found, [1000 + chance.gauss(0, 1) for _ in range(24)], 10)
+
+
+def test_as_many_equally_far_as_there_are_points() -> None:
+    """All of one direction: nothing can be ruled out, and ties go by id."""
+    found = [point(f"{n:04d}", [2.0 ** (n % 8), 2.0 ** (n % 8)]) for n in range(3000, 0, -1)]
+    answer = nearest(points(Metric.COSINE, *found), packed([1, 1]), 7, None)
+    assert [one.id for one in answer] == [f"{n:04d}" for n in range(1, 8)]
 
 
 @METRICS
@@ -157,7 +174,7 @@ def test_the_largest_and_the_smallest_that_are_allowed(metric: Metric) -> None:
     st.sampled_from(Metric),
     st.integers(1, 5),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_points_at_all(found: list[tuple[float, ...]], metric: Metric, k: int) -> None:
     """Distances, not ids: brute force rounds otherwise where two are nearly the same."""
     all_of_them = [point(f"{n:02d}", values) for n, values in enumerate(found)]
@@ -181,7 +198,7 @@ def test_without_the_library_the_error_says_what_to_install(
     real = builtins.__import__
 
     def missing(name: str, *arguments: Any, **more: Any) -> Any:
-        if name == "sqlite_vec":
+        if name == "numpy":
             raise ImportError(name)
         return real(name, *arguments, **more)
 

@@ -9,7 +9,7 @@ from typing import Literal, cast
 import anyio
 import pytest
 
-from eventspine.adapters.filesystem.blobs import FilesystemBlobStore
+from eventspine.adapters.filesystem.blobs.store import FilesystemBlobStore
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.services.vector_side_file import SideFile
 from eventspine.testing.simulated_disk import Crashed, SimulatedDisk

@@ -21,6 +21,7 @@ from eventspine.contracts.errors import (
 )
 from eventspine.contracts.journal import Decision
 from eventspine.contracts.vectors import Metric, PointWrite, packed
+from tests.inner import examples
 from tests.stores.pieces import Pieces
 
 IDS = st.text("abé/", min_size=1, max_size=2)
@@ -103,11 +104,11 @@ class CollectionAndDictionary(RuleBasedStateMachine):
     def a_search_keeps_what_it_saw(self) -> None:
         if self.made is not None:
             seen = self.state.points("c", packed((1, 1)))
-            before = [(point.id, point.version) for point in seen.by_id]
-            assert before == [(id, self.model[id][2]) for id in sorted(self.model)]
+            before = sorted((one.id, one.version, one.values) for one in seen.all)
+            assert before == sorted((id, n, values) for id, (values, _, n) in self.model.items())
             for id in list(self.model):
                 self.delete(id)
-            assert [(point.id, point.version) for point in seen.by_id] == before
+            assert sorted((one.id, one.version, one.values) for one in seen.all) == before
 
     @rule(count=st.integers(0, 3))
     def copied(self, count: int) -> None:
@@ -164,7 +165,7 @@ class CollectionAndDictionary(RuleBasedStateMachine):
 
 
 TestCollectionAndDictionary = CollectionAndDictionary.TestCase
-TestCollectionAndDictionary.settings = settings(max_examples=50)
+TestCollectionAndDictionary.settings = settings(max_examples=examples(50))
 
 
 def test_a_line_says_what_anybody_can_read() -> None:

@@ -68,6 +68,19 @@ def circuit(spine: Spine) -> CircuitHealth:
     return found
 
 
+def probes(state: Breakable, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The sentinels that are written from now on."""
+    seen = list[str]()
+    commit = state.memory.commit
+
+    def noted(batch: Any) -> None:
+        seen.extend(one.key for one in batch if one.key.startswith(SENTINEL))
+        commit(batch)
+
+    monkeypatch.setattr(state.memory, "commit", noted)
+    return seen
+
+
 async def until(spine: Spine, wanted: str, within_s: float) -> None:
     """Until the circuit is so, in virtual time."""
     with trio.fail_after(within_s):
@@ -191,14 +204,7 @@ async def test_what_is_stored_anyway_needs_no_probe_and_a_quiet_backend_gets_one
     opened: Opened, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     async with opened(autojump_clock) as (spine, state):
-        seen = list[str]()
-        commit = state.memory.commit
-
-        def noted(batch: Any) -> None:
-            seen.extend(one.key for one in batch if one.key.startswith(SENTINEL))
-            commit(batch)
-
-        monkeypatch.setattr(state.memory, "commit", noted)
+        seen = probes(state, monkeypatch)
         for _ in range(20):
             await spine.append("s", event(), CONTEXT)
             await trio.sleep(1.0)
@@ -231,14 +237,7 @@ async def test_what_the_mode_guard_refuses_is_not_probed(
     opened: Opened, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     async with opened(autojump_clock) as (spine, state):
-        seen = list[str]()
-        commit = state.memory.commit
-
-        def noted(batch: Any) -> None:
-            seen.extend(one.key for one in batch if one.key.startswith(SENTINEL))
-            commit(batch)
-
-        monkeypatch.setattr(state.memory, "commit", noted)
+        seen = probes(state, monkeypatch)
         monkeypatch.setattr(spine.routes, "may_serve", lambda route: route.tenant_id != "t")
         await trio.sleep(11)
         assert seen == []

@@ -8,27 +8,19 @@ the switch says, and the switch can be brought to its end from wherever it was.
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import Literal, cast
 
 import pytest
-import trio
 
-from eventspine.adapters.filesystem.disk import Disk
-from eventspine.bootstrap import open_spine
-from eventspine.contracts.errors import EventspineError, SwitchNotFound
+from eventspine.contracts.errors import SwitchNotFound
 from eventspine.contracts.route import ResourceKind, RouteSpec
 from eventspine.contracts.settings import AuditSettings, Settings, StorageSettings
 from eventspine.contracts.switch import Place, SwitchState
 from eventspine.services.spine import Spine
-from eventspine.testing.simulated_disk import Crashed, SimulatedDisk
-from eventspine.testing.simulated_threads import SimulatedThreads
+from tests.simulation.lives import Kind, Lives
 from tests.switching.conftest import CONTEXT, FILES, KEY, LAB, OTHER_FILES
 
-ROOT = Path("/simulated/root")
 SETTINGS = Settings(
     lab=LAB,
     audit=AuditSettings(lookups=False),
@@ -110,64 +102,31 @@ class Story:
             self.answered[stream] = ids
 
 
-async def life(disk: SimulatedDisk, seed: int, work: Callable[[Spine], Awaitable[None]]) -> None:
-    """One process, to the end of its work or of the machine."""
-    with trio.CancelScope() as process:
-
-        def look() -> None:
-            if disk.is_down:
-                process.cancel()
-
-        try:
-            async with SimulatedThreads(random.Random(seed), look, pauses=0.0) as threads:
-                simulated = cast(Disk, disk)
-                async with open_spine(
-                    ROOT, settings=SETTINGS, disk=simulated, threads=threads
-                ) as spine:
-                    if not spine.routes.list():
-                        kind = ResourceKind.EVENT_STREAM
-                        await spine.routes.create(
-                            RouteSpec(resource_kind=kind, **LAB.model_dump(), **FILES.model_dump())
-                        )
-                    await work(spine)
-        except* Crashed:
-            assert disk.is_down
-        except* (OSError, EventspineError):
-            if not disk.is_down:
-                raise
+async def leads_to_files(spine: Spine) -> None:
+    if not spine.routes.list():
+        kind = ResourceKind.EVENT_STREAM
+        await spine.routes.create(
+            RouteSpec(resource_kind=kind, **LAB.model_dump(), **FILES.model_dump())
+        )
 
 
-def operations_of_a_story() -> tuple[int, int]:
-    """The operations at which it begins, and ends."""
-    disk, begin = SimulatedDisk(ROOT, 0), 0
-
-    async def story(spine: Spine) -> None:
-        nonlocal begin
-        begin = disk.operations
-        await Story().run(spine)
-
-    trio.run(life, disk, 0, story)
-    return begin, disk.operations
-
-
+LIVES = Lives(SETTINGS, leads_to_files)
 PARTS = 8
 
 
-def crash_in(part: int, kinds: Sequence[Literal["process", "power"]]) -> None:
+def crash_in(part: int, kinds: Sequence[Kind]) -> None:
     """Crash in every operation of a part of the story, by one of the kinds in turn."""
-    begin, end = operations_of_a_story()
+    begin, end = LIVES.operations(Story().run)
     assert end - begin > 100, "there is something to crash in"
     crashes = 0
     for crash_at in range(begin + 1 + part, end + 1, PARTS):
         kind = kinds[crash_at // PARTS % len(kinds)]
         where = f"{kind} at operation {crash_at}, seed {crash_at}"
-        disk, story = SimulatedDisk(ROOT, crash_at), Story()
-        disk.crash_at = crash_at
-        trio.run(life, disk, crash_at, story.run)
-        crashes += disk.is_down
-        disk.crash(kind)
-        trio.run(life, disk, crash_at, partial(story.judge, where=where))
-        trio.run(life, disk, crash_at, partial(story.look, where=where))
+        story = Story()
+        disk, came = LIVES.crash(crash_at, kind, story.run)
+        crashes += came
+        LIVES.live(disk, partial(story.judge, where=where), crash_at)
+        LIVES.live(disk, partial(story.look, where=where), crash_at)
     assert crashes > 100 // PARTS, "the crashes came"
 
 

@@ -106,7 +106,8 @@ async def _again_and_again(
         ):
             for history in histories:
                 tasks.start_soon(history.work, client)
-            await anyio.sleep(rng.uniform(0.05, 0.6))  # the moment of the fault
+            # the moment of the fault; in the turns more, one needs time for four requests
+            await anyio.sleep(rng.uniform(0.05, 0.6 if turn < rounds else 4.0))
             await fault()
         report.cycle_s.append(anyio.current_time() - began)
     await _started(server, report, histories)

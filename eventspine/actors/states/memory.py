@@ -13,10 +13,9 @@ Source: DESIGN decisions 3 and 5.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from heapq import heapify, heappop, heappush
-from itertools import islice
+from collections.abc import Iterable
 
+from eventspine.actors.states.memory_entries import MemoryEntries
 from eventspine.actors.states.memory_record import (
     MemoryRecord,
     entry_of,
@@ -24,7 +23,6 @@ from eventspine.actors.states.memory_record import (
     record_of,
     touched,
 )
-from eventspine.actors.states.sorted_keys import SortedKeys
 from eventspine.contracts.entries import (
     TENANT_LIMITS,
     Entry,
@@ -45,7 +43,6 @@ from eventspine.contracts.journal import Decision, State
 EXPIRE_MAX = 1000
 INTEGER_MAX = 2**63 - 1
 INTEGER_CHARS_MAX = 20
-_HEAP_SLACK = 64
 
 
 class Memory(State[MemoryRecord]):
@@ -53,11 +50,8 @@ class Memory(State[MemoryRecord]):
 
     def __init__(self) -> None:
         self.version = 0
-        self.bytes = 0
         self.unannounced: dict[int, Expired] = {}  # by version, the oldest first
-        self._entries: dict[str, Entry] = {}
-        self._keys = SortedKeys()
-        self._ends: list[tuple[str, int, str]] = []  # a heap; what moved since is still in it
+        self._entries = MemoryEntries()
         self._latest = ""
 
     # --- what it adds up to ---
@@ -67,7 +61,7 @@ class Memory(State[MemoryRecord]):
         self._latest = max(self._latest, record.updated_at)
         match record.op:
             case "set":
-                self._set(entry_of(record))
+                self._entries.put(entry_of(record))
             case "touch":
                 self._touch(record)
             case "announced":
@@ -75,26 +69,15 @@ class Memory(State[MemoryRecord]):
             case _:
                 self._gone(record)
 
-    def _set(self, entry: Entry) -> None:
-        before = self._entries.get(entry.key)
-        if before is None:
-            self._keys.add(entry.key)
-        else:
-            self.bytes -= before.size
-        self.bytes += entry.size
-        self._keep(entry)
-
     def _touch(self, record: MemoryRecord) -> None:
         entry = self._entries.get(record.key)
         if entry is not None and entry.version == record.version:
-            self._keep(entry._replace(expires_at=record.expires_at, slide_s=record.slide_s))
+            self._entries.put(entry._replace(expires_at=record.expires_at, slide_s=record.slide_s))
 
     def _gone(self, record: MemoryRecord) -> None:
         entry = self._entries.get(record.key)
         if entry is not None and entry.version == record.version:
-            del self._entries[record.key]
-            self._keys.discard()
-            self.bytes -= entry.size
+            self._entries.remove(entry)
         if record.op == "expired":
             assert record.expires_at is not None, "only what had an end expires"
             told = Expired(record.key, record.version, record.expires_at)
@@ -103,20 +86,6 @@ class Memory(State[MemoryRecord]):
     def _announced(self, version: int) -> None:
         while version in self.unannounced:
             del self.unannounced[next(iter(self.unannounced))]
-
-    def _keep(self, entry: Entry) -> None:
-        self._entries[entry.key] = entry
-        if entry.expires_at is None:
-            return
-        if len(self._ends) > 2 * len(self._entries) + _HEAP_SLACK:  # most have moved since
-            self._ends = [
-                (one.expires_at, one.version, one.key)
-                for one in self._entries.values()
-                if one.expires_at is not None
-            ]
-            heapify(self._ends)
-        else:
-            heappush(self._ends, (entry.expires_at, entry.version, entry.key))
 
     @property
     def live(self) -> int:
@@ -129,7 +98,7 @@ class Memory(State[MemoryRecord]):
             yield MemoryRecord(
                 gone.key, "expired", gone.version, self._latest, expires_at=gone.expires_at
             )
-        for entry in self._entries.values():
+        for entry in self._entries:
             last = max(last, entry.version)
             yield record_of(entry)
         if last < self.version:  # the youngest value is gone; its number stays spent
@@ -143,12 +112,14 @@ class Memory(State[MemoryRecord]):
         return len(self._entries)
 
     @property
+    def size(self) -> int:
+        """Bytes of all that counts."""
+        return self._entries.bytes
+
+    @property
     def due(self) -> str | None:
         """When the next entry expires: a sweep is worth it from then on. "": it is now."""
-        if self.unannounced:
-            return ""
-        self._forget_moved()
-        return self._ends[0][0] if self._ends else None
+        return "" if self.unannounced else self._entries.first_end
 
     def peek(self, key: str, now: str) -> Entry | None:
         """An entry as it is, without moving its expiry."""
@@ -159,22 +130,7 @@ class Memory(State[MemoryRecord]):
         self, prefix: str, after: str | None, limit: int, bytes_max: int, now: str
     ) -> EntryPage:
         """Entries in key order; at least one if there is one, then as long as there is room."""
-        entries: list[Entry] = []
-        room = bytes_max
-        found = self._found(prefix, after, now)
-        for entry in islice(found, limit):
-            room -= entry.size
-            if entries and room < 0:
-                return EntryPage(entries, entries[-1].key)
-            entries.append(entry)
-        more = next(found, None)
-        return EntryPage(entries, None if more is None else entries[-1].key)
-
-    def _found(self, prefix: str, after: str | None, now: str) -> Iterator[Entry]:
-        for key in self._keys.after(prefix, after, self._entries):
-            entry = self._entries[key]
-            if entry.is_there(now):
-                yield entry
+        return self._entries.page(prefix, after, limit, bytes_max, now)
 
     # --- decisions ---
 
@@ -264,7 +220,7 @@ class Memory(State[MemoryRecord]):
         No more than `memory_entries_max` wait to be announced: then the rest stays as it is.
         """
         left = max(0, room.entries_max - len(self.unannounced))
-        over = self._over(now, min(limit, left))
+        over = self._entries.over(now, min(limit, left))
         told = [Expired(one.key, one.version, one.expires_at or "") for one in over]
         return Decision([expired(one, now) for one in over], told)
 
@@ -298,7 +254,7 @@ class Memory(State[MemoryRecord]):
         over = [before] if before is not None and not before.is_there(now) else []
         entries, size = self._lacking(entry, room)
         if entries > 0 or size > 0:
-            for one in self._over(now, EXPIRE_MAX):
+            for one in self._entries.over(now, EXPIRE_MAX):
                 if one is not before:
                     over.append(one)
                     entries, size = entries - 1, size - one.size
@@ -320,35 +276,14 @@ class Memory(State[MemoryRecord]):
         growth = entry.size - (0 if before is None else before.size)
         return (
             len(self._entries) + 1 - room.entries[0] if before is None else 0,
-            self.bytes + growth - room.bytes[0] if growth > 0 else 0,
+            self.size + growth - room.bytes[0] if growth > 0 else 0,
         )
 
     def _refuse(self, room: Room, limit: str, maximum: int) -> None:
-        there = f"{len(self._entries)} entries of {self.bytes} bytes are there"
+        there = f"{len(self._entries)} entries of {self.size} bytes are there"
         if limit in TENANT_LIMITS:
             there += f", {room.others_entries} of {room.others_bytes} in the tenant's others"
         raise MemoryFull(there, limit=limit, maximum=maximum)
-
-    def _over(self, now: str, limit: int) -> list[Entry]:
-        """Entries whose time is over, the earliest first. The heap has them again afterwards."""
-        found: list[tuple[str, int, str]] = []
-        self._forget_moved()
-        while self._ends and self._ends[0][0] <= now and len(found) < limit:
-            end = heappop(self._ends)
-            if not found or found[-1] != end:
-                found.append(end)
-            self._forget_moved()
-        for end in found:
-            heappush(self._ends, end)
-        return [self._entries[key] for _, _, key in found]
-
-    def _forget_moved(self) -> None:
-        while self._ends:
-            expires_at, version, key = self._ends[0]
-            entry = self._entries.get(key)
-            if entry is not None and (entry.expires_at, entry.version) == (expires_at, version):
-                return
-            heappop(self._ends)
 
 
 def _integer(entry: Entry) -> int:

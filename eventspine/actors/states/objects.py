@@ -122,11 +122,15 @@ class Objects(State[ObjectRecord]):
         more = next(keys, None)
         return ObjectPage(objects, None if more is None else objects[-1].key)
 
-    def tidying(self, names: Collection[str]) -> Tidying:
-        """What to do with these names of files, which nobody is working on."""
-        blobs = [one.removesuffix(DRAFT_SUFFIX) for one in names if one.endswith(DRAFT_SUFFIX)]
+    def tidying(self, drafts: Sequence[str], there: Collection[str]) -> Tidying:
+        """What to do with these drafts, which nobody is working on, and with what else is there.
+
+        Args:
+            drafts, there: names of files; of drafts, and of all.
+        """
+        blobs = [one.removesuffix(DRAFT_SUFFIX) for one in drafts]
         owners = {one.blob: key for key, one in self._objects.items()} if blobs else {}
-        published, there = [(owners[blob], blob) for blob in blobs if blob in owners], set(names)
+        published = [(owners[blob], blob) for blob in blobs if blob in owners]
         parts = self.uploads.blobs() if blobs else set()
         dropped = [blob for blob in blobs if blob not in owners and blob not in parts]
         return Tidying(published, dropped, [key for key in self._gone if blob_name(key) in there])

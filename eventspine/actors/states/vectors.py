@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from eventspine.actors.states.vector_points import Points
+from eventspine.actors.states.vector_rows import Rows
 from eventspine.contracts.errors import (
     CollectionConflict,
     CollectionNotFound,
@@ -30,8 +31,7 @@ from eventspine.contracts.vectors import (
     PointWrite,
     VectorPoint,
     dimensions_of,
-    length,
-    unpacked,
+    has_direction,
 )
 
 EMPTY = msgspec.Raw(b"{}")
@@ -56,7 +56,7 @@ class Collection(State[VectorRecord]):
     def __init__(self) -> None:
         self.version = 0
         self._made: VectorRecord | None = None
-        self._points: dict[str, VectorPoint] = {}
+        self._rows = Rows()
         self._latest = ""
         self._shown: Points | None = None
 
@@ -69,30 +69,28 @@ class Collection(State[VectorRecord]):
         if not record.id:
             self._apply_to_all(record)
         elif record.deleted:
-            self._points.pop(record.id, None)
+            self._rows.remove(record.id)
         else:
-            self._points.pop(record.id, None)  # so that they nearly stand in order of version
-            self._points[record.id] = VectorPoint(
-                record.id, record.vector, bytes(record.metadata), record.version, record.updated_at
-            )
+            json = bytes(record.metadata)
+            self._rows.put(record.id, record.vector, json, record.version, record.updated_at)
 
     def _apply_to_all(self, record: VectorRecord) -> None:
         if record.deleted:
             self._made = None
-            self._points = {}
+            self._rows = Rows()
         elif record.dimensions:
             self._made = record
 
     @property
     def live(self) -> int:
-        return len(self._points) + 1
+        return len(self._rows.by_id) + 1
 
     def snapshot(self) -> Iterable[VectorRecord]:
         last = 0
         if self._made is not None:
             last = self._made.version
             yield self._made
-        for point in self._points.values():
+        for point in self._rows.by_id.values():
             last = max(last, point.version)
             yield VectorRecord(
                 point.id,
@@ -105,13 +103,13 @@ class Collection(State[VectorRecord]):
             yield VectorRecord("", self.version, self._latest)
 
     def names(self) -> Iterable[str]:
-        return list(self._points)
+        return list(self._rows.by_id)
 
     def opening(self) -> Sequence[VectorRecord]:
         return [] if self._made is None else [self._made]
 
     def record_of(self, name: str) -> VectorRecord | None:
-        point = self._points.get(name)
+        point = self._rows.by_id.get(name)
         if point is None:
             return None
         data = msgspec.Raw(point.json)
@@ -126,13 +124,13 @@ class Collection(State[VectorRecord]):
         """Raises CollectionNotFound."""
         made = self._needed(name)
         return CollectionInfo(
-            name, made.dimensions, made.metric, len(self._points), made.updated_at
+            name, made.dimensions, made.metric, len(self._rows.by_id), made.updated_at
         )
 
     def get(self, name: str, id: str) -> VectorPoint | None:
         """Raises CollectionNotFound."""
         self._needed(name)
-        return self._points.get(id)
+        return self._rows.by_id.get(id)
 
     def points(self, name: str, query: bytes) -> Points:
         """All there is, for a search with `query`. Raises as `check` does."""
@@ -141,12 +139,12 @@ class Collection(State[VectorRecord]):
 
     @property
     def count(self) -> int:
-        return len(self._points)
+        return len(self._rows.by_id)
 
     def everything(self, name: str) -> Points:
         """All there is. Raises CollectionNotFound."""
         if self._shown is None:
-            self._shown = Points(self.info(name), tuple(self._points.values()))
+            self._shown = Points(self.info(name), self._rows.shown())
         return self._shown
 
     def check(self, name: str, vector: bytes, where: str = "the vector") -> None:
@@ -159,7 +157,7 @@ class Collection(State[VectorRecord]):
                 dimensions=found,
                 expected=made.dimensions,
             )
-        if made.metric is Metric.COSINE and length(unpacked(vector)) < LENGTH_MIN:
+        if made.metric is Metric.COSINE and not has_direction(vector):
             raise InvalidVector(f"{where} has no direction: its length is below {LENGTH_MIN:g}")
 
     def _needed(self, name: str) -> VectorRecord:
@@ -212,7 +210,7 @@ class Collection(State[VectorRecord]):
             version = self.version + len(records) + 1
             if one.vector is None:
                 answers.append(None)
-                if changed.get(one.id, one.id in self._points):
+                if changed.get(one.id, one.id in self._rows.by_id):
                     records.append(VectorRecord(one.id, version, now, deleted=True))
                     changed[one.id] = False
                 continue
@@ -226,8 +224,8 @@ class Collection(State[VectorRecord]):
 
     def _check_room(self, changed: dict[str, bool], points_max: int) -> None:
         """Deleting and replacing goes on in a collection that is full."""
-        there = len(self._points)
-        after = there + sum(is_there - (id in self._points) for id, is_there in changed.items())
+        there = len(self._rows.by_id)
+        after = there + sum(is_there - (id in self._rows.by_id) for id, is_there in changed.items())
         if after > max(points_max, there):
             raise TooLarge(
                 f"{after} points in one collection",

@@ -7,7 +7,8 @@
         events.ids.N                                          clients' ids of old events
     {root}/quarantine/…                                       bytes that failed their check
 
-Job: tie the log, the backlog, the flusher and the files together; recover on open.
+Job: tie the log, the backlog, the flusher and the files together; recover on open. What comes into
+the log of blobs goes to blobs/.
 Source: DESIGN decisions 5, 7, 8. The parts say how; docs/FORMATS.md says every byte.
 """
 
@@ -21,12 +22,15 @@ from typing import NamedTuple, TypeVar, TypeVarTuple
 
 import anyio
 
+from eventspine.adapters.filesystem.blobs.files import BlobFiles
+from eventspine.adapters.filesystem.blobs.logged import LoggedBlobs
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.log.commit_log import LOG_FOLDER, CommitLog
 from eventspine.adapters.filesystem.log.express import LogExpress, device_of
 from eventspine.adapters.filesystem.log.log_scan import LogScan, continue_log
 from eventspine.adapters.filesystem.log.seal import Seal
 from eventspine.adapters.filesystem.quarantine import Quarantine
+from eventspine.adapters.filesystem.recovery.blobs import complete_blobs
 from eventspine.adapters.filesystem.recovery.completion import Completion
 from eventspine.adapters.filesystem.recovery.copies import FileCopies, put_aside, refuse_lost
 from eventspine.adapters.filesystem.recovery.mend import mend_tail
@@ -107,6 +111,7 @@ class FilesystemEventStreamStore(EventStreamStore):
         start_flusher: bool = True,
         threads: Threads = THREADS,
         express: bool = False,
+        blobs: LoggedBlobs | None = None,
     ) -> FilesystemEventStreamStore:
         """Open a root whose lock the caller holds. Blocks; raises StoreCorrupt or OSError.
 
@@ -114,6 +119,7 @@ class FilesystemEventStreamStore(EventStreamStore):
             start_flusher: False leaves flushing to whoever calls `flusher` by hand.
             threads: where the flusher, reads and the putting away of ids run.
             express: whether small batches may go past `commit` where that is possible.
+            blobs: where the blob store of the same root looks for what the log has of blobs.
         """
         settings, disk = settings or StorageSettings(), disk or Disk()
         folder = root / LOG_FOLDER
@@ -125,17 +131,28 @@ class FilesystemEventStreamStore(EventStreamStore):
             undo.callback(files.close)
             scan = LogScan(folder, disk, quarantine, FileCopies(files))
             files.damaged.update({key: one.found for key, one in quarantine.refused().items()})
-            backlog = _backlog_of(scan, files, quarantine)
+            logged = LoggedBlobs(threads) if blobs is None else blobs
+            logged.begin_again()
+            blob_files = BlobFiles(root, disk, logged, files.sync_whole)
+            backlog = _backlog_of(scan, files, quarantine, logged)
             refuse_lost(scan, quarantine)
             commit_log = continue_log(scan, disk, settings.log_segment_bytes)
             undo.callback(commit_log.close)
             flusher = Flusher(
-                backlog, files, commit_log, quarantine, disk, settings.flush_interval_s, threads
+                backlog,
+                files,
+                blob_files,
+                commit_log,
+                quarantine,
+                disk,
+                settings.flush_interval_s,
+                threads,
             )
-            recovery = _recover(scan, backlog, files, quarantine, flusher)
+            recovery = _recover(scan, backlog, files, blob_files, quarantine, flusher)
             files.damaged.update({key: one.found for key, one in scan.lost.items()})
             if commit_log.segments and not flusher.full:
                 commit_log.drop_all()
+            logged.begun()
             undo.pop_all()
         if scan.records:
             log.info("%s: recovered %s", root, recovery)
@@ -301,6 +318,7 @@ class FilesystemEventStreamStore(EventStreamStore):
                 "open_files": 2 * len(self._files.reader.open),
                 "damaged_streams": len(self._files.damaged.keys() | self._files.unreadable),
                 "unflushed_streams": len(self._backlog),
+                "unflushed_blobs": len(self.flusher.blobs.logged),
                 "flushes": self.flusher.flushes,
                 "checkpoints": self.flusher.checkpoints,
                 "disk_full": float(self.flusher.full),
@@ -323,9 +341,11 @@ def _take(part: Unflushed, first: int, count: int, room: int, lines: list[bytes]
     return room
 
 
-def _backlog_of(scan: LogScan, files: StreamFiles, quarantine: Quarantine) -> Backlog:
+def _backlog_of(
+    scan: LogScan, files: StreamFiles, quarantine: Quarantine, blobs: LoggedBlobs
+) -> Backlog:
     """Everything the log holds that the files may not hold; the scan has read it all then."""
-    backlog = Backlog(scan.start)
+    backlog = Backlog(scan.start, blobs.add)
     for lsn, commits in scan.commits():
         if lsn > scan.start.lsn:
             sound = put_aside(commits, scan, files, quarantine)
@@ -335,7 +355,12 @@ def _backlog_of(scan: LogScan, files: StreamFiles, quarantine: Quarantine) -> Ba
 
 
 def _recover(
-    scan: LogScan, backlog: Backlog, files: StreamFiles, quarantine: Quarantine, flusher: Flusher
+    scan: LogScan,
+    backlog: Backlog,
+    files: StreamFiles,
+    blobs: BlobFiles,
+    quarantine: Quarantine,
+    flusher: Flusher,
 ) -> Recovery:
     """Complete the files from the log; on a full disk that goes on behind the open store."""
     mended: dict[str, None] = {}
@@ -345,8 +370,9 @@ def _recover(
             mended[key] = None
 
     streams = len(backlog)
+    completion = Completion(files, quarantine, flusher, mend)
     if scan.segments or scan.superseded:
-        flusher.recover(Completion(files, quarantine, flusher, mend).run)
+        flusher.recover(lambda parts: completion.run(parts) and complete_blobs(blobs, quarantine))
     return Recovery(scan.records, streams, tuple(mended), scan.torn_bytes, tuple(scan.salvaged))
 
 

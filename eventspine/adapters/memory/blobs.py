@@ -64,10 +64,10 @@ class MemoryBlobStore(BlobStore):
         place[name] = place.pop(draft)
         return True
 
-    async def open(self, folder: str, name: str) -> BlobReader | None:
+    async def open(self, folder: str, *names: str) -> BlobReader | None:
         await checkpoint()
-        data = self._folders.get(folder, {}).get(name)
-        return None if data is None else _Reader(data)
+        place = self._folders.get(folder, {})
+        return next((_Reader(place[name]) for name in names if name in place), None)
 
     async def delete(self, folder: str, name: str) -> bool:
         await checkpoint()

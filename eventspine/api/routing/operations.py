@@ -81,6 +81,7 @@ _REFUSED = (
     "invalid_route",
     "unsupported_backend",
     "backend_refused_in_mode!",
+    "route_not_editable",
 )
 _WRITTEN = ("route_conflict", "registry_edit_broken", "store_unavailable", "store_full")
 _KEY_QUERY = ("?resource_kind", "?tenant_id", "?env", "?project_id", "?mode")
@@ -120,6 +121,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "invalid_route",
             "unsupported_backend",
             "backend_refused_in_mode!",
+            "route_not_editable",
             "route_conflict",
             "registry_edit_broken",
             "store_unavailable",
@@ -169,6 +171,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "invalid_route",
             "unsupported_backend",
             "backend_refused_in_mode!",
+            "route_not_editable",
             "route_conflict",
             "route_not_found",
             "registry_edit_broken",
@@ -189,6 +192,7 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(
             "invalid_id",
             "route_not_found",
+            "route_not_editable",
             "route_conflict",
             "registry_edit_broken",
             "store_unavailable",

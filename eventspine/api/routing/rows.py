@@ -44,17 +44,19 @@ _NO_STORE: Header = (b"cache-control", b"no-store")
 class RouteEndpoints:
     def __init__(self, spine: SpineService) -> None:
         self._routes = spine.routes
+        self._lab = spine.settings.lab
         self._bytes_max = spine.settings.limits.body_bytes_max
 
     async def list(self, call: Call) -> ASGIApp:
-        """All routes, or those that match every key part given."""
+        """All routes, or those that match every key part; and what a request may leave out."""
         wanted = key_parts(query.parsed(call.query, KEY_NAMES))
         found = [
             self._shown(route)
-            for route in self._routes.list()
+            for route in self._routes.shown()
             if all(route.key._asdict()[name] == value for name, value in wanted.items())
         ]
-        answer = {"routes": found, "revision": self._routes.revision}
+        lab = None if self._lab is None else self._lab.model_dump()
+        answer = {"routes": found, "revision": self._routes.revision, "lab": lab}
         return json_answer(200, answer, [_NO_STORE])
 
     async def resolve(self, call: Call) -> ASGIApp:

@@ -124,6 +124,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "backend_refused_in_mode!",
             "secret_unavailable",
             "route_not_found",
+            "route_not_editable",
             "switch_refused",
             "store_unavailable",
             *_BACKENDS,

@@ -57,7 +57,7 @@ class SwitchEndpoints:
 
     async def list(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
-        found = [switch.model_dump(mode="json") for switch in self._switches.list()]
+        found = [switch.shown() for switch in self._switches.list()]
         return json_answer(200, {"switches": found}, [_NO_STORE])
 
     async def get(self, call: Call) -> ASGIApp:
@@ -88,7 +88,7 @@ def _taking(step: Step) -> Callable[[Call], Awaitable[ASGIApp]]:
 
 
 def _answer(status: int, switch: Switch) -> Answer:
-    return json_answer(status, switch.model_dump(mode="json"), [_NO_STORE])
+    return json_answer(status, switch.shown(), [_NO_STORE])
 
 
 def _place(members: dict[str, Any]) -> Place:

@@ -64,7 +64,7 @@ class RouteWatch:
         self._notices = self._routes.history.notices
         before, self._known = self._known, self._switch_times()
         return b"".join(
-            sse.control("switch", switch.model_dump(mode="json"), str(self._revision))
+            sse.control("switch", switch.shown(), str(self._revision))
             for switch in reversed(self._switches.list())
             if switch.updated_at != before.get(switch.id) and (switch.is_open or before)
         )

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from eventspine.api import negotiation, query
 from eventspine.api.address import RawRoute
-from eventspine.api.answer import Header, json_answer
+from eventspine.api.answer import NO_STORE, json_answer
 from eventspine.api.body import read_body
 from eventspine.api.call import Call
 from eventspine.api.context import ContextReader
@@ -21,8 +21,6 @@ from eventspine.api.presence import while_connected
 from eventspine.api.service import SpineService
 from eventspine.contracts.analytics_query import Answer
 from eventspine.services.analytics.service import AnalyticsStoreService
-
-_NO_STORE: Header = (b"cache-control", b"no-store")
 
 
 class AnalyticsEndpoints:
@@ -47,7 +45,7 @@ class AnalyticsEndpoints:
         analytics = self._analytics(call)
         body = await read_body(call.receive, call.fields, self._body_bytes_max)
         done = await analytics.ingest_json(body, ndjson=ndjson, idempotency_key=key)
-        return json_answer(201 if done.stored else 200, done._asdict(), [_NO_STORE])
+        return json_answer(201 if done.stored else 200, done._asdict(), [NO_STORE])
 
     async def query(self, call: Call) -> ASGIApp:
         return await self._answered(call, self._analytics(call).query)
@@ -70,7 +68,7 @@ class AnalyticsEndpoints:
             return await ask(body)
 
         answer = await while_connected(call.receive, work)
-        return json_answer(200, answer.model_dump(), [_NO_STORE])
+        return json_answer(200, answer.model_dump(), [NO_STORE])
 
     def _analytics(self, call: Call) -> AnalyticsStoreService:
         context = self._contexts.read(call.fields, call.request_id)

@@ -20,7 +20,7 @@ from eventspine.contracts.analytics_query import (
     WINDOW_S,
     WINDOW_S_MAX,
 )
-from eventspine.contracts.analytics_selection import CHOICES_MAX, CONDITIONS_MAX, FIELDS
+from eventspine.contracts.analytics_selection import AMBIGUOUS, CHOICES_MAX, CONDITIONS_MAX, FIELDS
 from eventspine.contracts.limits import Limits
 
 Schema = dict[str, Any]
@@ -79,7 +79,7 @@ _SELECTION: dict[str, Schema] = {
 _FIELD: Schema = {"type": "string", "enum": list(FIELDS)}
 _DIMENSION: Schema = {
     "anyOf": [
-        _ID,
+        {**_ID, "not": {"enum": list(AMBIGUOUS)}},
         _object(("property",), property=_ID, **{"as": _maybe(_ID)}),
         _object(("field",), field=_FIELD, **{"as": _maybe(_ID)}),
     ]

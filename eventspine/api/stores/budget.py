@@ -14,17 +14,17 @@ from starlette.types import ASGIApp
 
 from eventspine.api import negotiation, query
 from eventspine.api.address import RawRoute
-from eventspine.api.answer import Header, json_answer
+from eventspine.api.answer import NO_STORE, json_answer
 from eventspine.api.body import read_body
 from eventspine.api.call import Call
 from eventspine.api.context import ContextReader
+from eventspine.api.json_body import decoded
 from eventspine.api.service import SpineService
 from eventspine.contracts.budget import THRESHOLDS, UNIT, Entry
-from eventspine.contracts.errors import InvalidJson, InvalidRequest
+from eventspine.contracts.errors import InvalidRequest
 from eventspine.services.budget import TIMEOUT_S, BudgetStoreService
 
 B = TypeVar("B")
-_NO_STORE: Header = (b"cache-control", b"no-store")
 
 
 class _Limit(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,6 +63,13 @@ class _Commit(msgspec.Struct, forbid_unknown_fields=True):
     amount: int | None = None
 
 
+_limit = msgspec.json.Decoder(_Limit)
+_reservation = msgspec.json.Decoder(_Reservation)
+_record = msgspec.json.Decoder(_Record)
+_adjustment = msgspec.json.Decoder(_Adjustment)
+_commit = msgspec.json.Decoder(_Commit)
+
+
 class BudgetEndpoints:
     def __init__(self, spine: SpineService, contexts: ContextReader) -> None:
         self._spine = spine
@@ -84,7 +91,7 @@ class BudgetEndpoints:
 
     async def set_limit(self, call: Call) -> ASGIApp:
         budget = self._budget(call)
-        one = await self._read(call, _Limit)
+        one = await self._read(call, _limit)
         limit = await budget.set_limit(
             one.account,
             one.window,
@@ -93,23 +100,23 @@ class BudgetEndpoints:
             unit=one.unit,
             thresholds=one.thresholds,
         )
-        return json_answer(200, limit.as_json(), [_NO_STORE])
+        return json_answer(200, limit.as_json(), [NO_STORE])
 
     async def limits(self, call: Call) -> ASGIApp:
         values = query.parsed(call.query, ["account"])
         limits = await self._budget(call).limits(values.get("account"))
-        return json_answer(200, {"limits": [one.as_json() for one in limits]}, [_NO_STORE])
+        return json_answer(200, {"limits": [one.as_json() for one in limits]}, [NO_STORE])
 
     async def reserve(self, call: Call) -> ASGIApp:
         budget = self._budget(call)
-        one = await self._read(call, _Reservation)
+        one = await self._read(call, _reservation)
         return _entry(
             await budget.reserve(one.id, one.accounts, one.amount, one.timeout_s, unit=one.unit)
         )
 
     async def commit(self, call: Call) -> ASGIApp:
         budget = self._budget(call)
-        one = await self._read(call, _Commit)
+        one = await self._read(call, _commit)
         return _entry(await budget.commit(call.parameters["reservation_id"], one.amount))
 
     async def release(self, call: Call) -> ASGIApp:
@@ -118,12 +125,12 @@ class BudgetEndpoints:
 
     async def record(self, call: Call) -> ASGIApp:
         budget = self._budget(call)
-        one = await self._read(call, _Record)
+        one = await self._read(call, _record)
         return _entry(await budget.record(one.id, one.accounts, one.amount, unit=one.unit))
 
     async def adjust(self, call: Call) -> ASGIApp:
         budget = self._budget(call)
-        one = await self._read(call, _Adjustment)
+        one = await self._read(call, _adjustment)
         return _entry(
             await budget.adjust(one.id, one.accounts, one.amount, one.reason, unit=one.unit)
         )
@@ -134,7 +141,7 @@ class BudgetEndpoints:
             raise InvalidRequest("account is missing", parameter="account")
         window, unit = values.get("window", "total"), values.get("unit", UNIT)
         balance = await self._budget(call).balance(values["account"], window, unit=unit)
-        return json_answer(200, balance.as_json(), [_NO_STORE])
+        return json_answer(200, balance.as_json(), [NO_STORE])
 
     async def entries(self, call: Call) -> ASGIApp:
         values = query.parsed(call.query, ["account", "after", "limit"])
@@ -142,23 +149,18 @@ class BudgetEndpoints:
         after = query.whole_number(values, "after", 0) or 0
         page = await self._budget(call).entries(values.get("account"), after, limit)
         found = [entry.as_json() for entry in page.entries]
-        return json_answer(200, {"entries": found, "next": page.next}, [_NO_STORE])
+        return json_answer(200, {"entries": found, "next": page.next}, [NO_STORE])
 
     def _budget(self, call: Call) -> BudgetStoreService:
         return self._spine.budget(self._contexts.read(call.fields, call.request_id))
 
-    async def _read(self, call: Call, shape: type[B]) -> B:
-        """The body in a shape. Raises InvalidJson, InvalidRequest, TooLarge."""
+    async def _read(self, call: Call, decoder: msgspec.json.Decoder[B]) -> B:
+        """The body, decoded. Raises InvalidJson, InvalidRequest, TooLarge."""
         query.parsed(call.query, ())
         negotiation.require_json(call.fields)
         body = await read_body(call.receive, call.fields, self._limits.body_bytes_max)
-        try:
-            return msgspec.json.decode(body, type=shape)
-        except msgspec.ValidationError as error:
-            raise InvalidRequest(str(error)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidJson(f"the body is not JSON: {error}") from None
+        return decoded(decoder, body)
 
 
 def _entry(entry: Entry) -> ASGIApp:
-    return json_answer(200, entry.as_json(), [_NO_STORE])
+    return json_answer(200, entry.as_json(), [NO_STORE])

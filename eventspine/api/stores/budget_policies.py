@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from eventspine.api import negotiation, query
 from eventspine.api.address import RawRoute
-from eventspine.api.answer import Answer, Header, json_answer
+from eventspine.api.answer import NO_STORE, Answer, json_answer
 from eventspine.api.body import read_body
 from eventspine.api.call import Call
 from eventspine.api.context import ContextReader
@@ -22,8 +22,6 @@ from eventspine.contracts.errors import RowNotFound
 from eventspine.contracts.json_text import json_text
 from eventspine.contracts.rows import Row
 from eventspine.services.budget_policy import BudgetPolicyRepo
-
-_NO_STORE: Header = (b"cache-control", b"no-store")
 
 
 class BudgetPolicyEndpoints:
@@ -48,7 +46,7 @@ class BudgetPolicyEndpoints:
             values.get("prefix", ""), after=values.get("after"), limit=limit
         )
         rows = [row.as_json() for row in page.rows]
-        return json_answer(200, {"policies": rows, "next": page.next}, [_NO_STORE])
+        return json_answer(200, {"policies": rows, "next": page.next}, [NO_STORE])
 
     async def get(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
@@ -83,7 +81,7 @@ def _missing(call: Call) -> RowNotFound:
 
 
 def _row_answer(row: Row) -> Answer:
-    return json_answer(200, row.as_json(), [(b"etag", b'"%d"' % row.version), _NO_STORE])
+    return json_answer(200, row.as_json(), [(b"etag", b'"%d"' % row.version), NO_STORE])
 
 
 # --- what they are, for /openapi.json ---------------------------------------------------------

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from eventspine.api import negotiation, query
 from eventspine.api.address import RawRoute
-from eventspine.api.answer import Answer, Header, json_answer
+from eventspine.api.answer import NO_STORE, Answer, json_answer
 from eventspine.api.body import read_body
 from eventspine.api.call import Call
 from eventspine.api.context import ContextReader
@@ -24,7 +24,6 @@ from eventspine.contracts.json_text import json_text
 from eventspine.services.memory import MemoryStoreService
 
 _PAGE_NAMES = frozenset(["prefix", "after", "limit"])
-_NO_STORE: Header = (b"cache-control", b"no-store")
 _SIGNED = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _ENTRY = "/v1/memory/{namespace}/entries/{key}"
 
@@ -50,7 +49,7 @@ class MemoryEndpoints:
         limit = query.whole_number(values, "limit", 1) or self._limits.page_events_default
         page = await self._memory(call).scan(values.get("prefix", ""), values.get("after"), limit)
         entries = [entry.as_json() for entry in page.entries]
-        return json_answer(200, {"entries": entries, "next": page.next}, [_NO_STORE])
+        return json_answer(200, {"entries": entries, "next": page.next}, [NO_STORE])
 
     async def get(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
@@ -82,7 +81,7 @@ class MemoryEndpoints:
     async def ttl(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
         left = await self._memory(call).ttl(call.parameters["key"])
-        return json_answer(200, {"ttl_s": left}, [_NO_STORE])
+        return json_answer(200, {"ttl_s": left}, [NO_STORE])
 
     async def touch(self, call: Call) -> ASGIApp:
         values = query.parsed(call.query, ["ttl_s"])
@@ -99,7 +98,7 @@ class MemoryEndpoints:
     async def sweep(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
         expired = [one._asdict() for one in await self._memory(call).sweep()]
-        return json_answer(200, {"expired": expired}, [_NO_STORE])
+        return json_answer(200, {"expired": expired}, [NO_STORE])
 
     def _memory(self, call: Call) -> MemoryStoreService:
         context = self._contexts.read(call.fields, call.request_id)
@@ -115,4 +114,4 @@ def _not_there(call: Call) -> EntryNotFound:
 
 
 def _entry_answer(entry: Entry) -> Answer:
-    return json_answer(200, entry.as_json(), [(b"etag", b'"%d"' % entry.version), _NO_STORE])
+    return json_answer(200, entry.as_json(), [(b"etag", b'"%d"' % entry.version), NO_STORE])

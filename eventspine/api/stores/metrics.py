@@ -17,10 +17,11 @@ from starlette.types import ASGIApp
 
 from eventspine.api import negotiation, query
 from eventspine.api.address import RawRoute
-from eventspine.api.answer import Answer, Header, json_answer
+from eventspine.api.answer import NO_STORE, Answer, json_answer
 from eventspine.api.body import read_body
 from eventspine.api.call import Call
 from eventspine.api.context import ContextReader
+from eventspine.api.json_body import decoded
 from eventspine.api.metrics import MEDIA_TYPE
 from eventspine.api.operation import BODY, OWNER, WRITING, Described, Operation, array, member
 from eventspine.api.service import SpineService
@@ -29,7 +30,6 @@ from eventspine.contracts.errors import InvalidJson, InvalidRequest, MetricNotFo
 from eventspine.contracts.metrics import TIERS
 from eventspine.services.metrics import LEAST_OF_A_CHART, MetricsStoreService, NewPoint
 
-_NO_STORE: Header = (b"cache-control", b"no-store")
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?", re.ASCII)
 _TOO_LONG = re.compile(rb"[0-9]{400}")  # a number that no double is; and slow to be read
 
@@ -68,7 +68,7 @@ class MetricEndpoints:
         points = await metrics.ingest_many(
             NewPoint(name, one.value, one.tags, one.source, one.ts) for one in sent
         )
-        return json_answer(201, {"points": [point.as_json() for point in points]}, [_NO_STORE])
+        return json_answer(201, {"points": [point.as_json() for point in points]}, [NO_STORE])
 
     async def query(self, call: Call) -> ASGIApp:
         values = query.parsed(call.query, ["start", "end", "limit", "downsample", "tags"])
@@ -82,7 +82,7 @@ class MetricEndpoints:
             limit=limit,
             downsample=downsample,
         )
-        return json_answer(200, {"points": [point.as_json() for point in points]}, [_NO_STORE])
+        return json_answer(200, {"points": [point.as_json() for point in points]}, [NO_STORE])
 
     async def latest(self, call: Call) -> ASGIApp:
         values = query.parsed(call.query, ["tags"])
@@ -90,7 +90,7 @@ class MetricEndpoints:
         point = await self._metrics(call).get_latest(name, tags=query.pairs(values, "tags"))
         if point is None:
             raise MetricNotFound(f"no point of {name[:100]!r}")
-        return json_answer(200, point.as_json(), [_NO_STORE])
+        return json_answer(200, point.as_json(), [NO_STORE])
 
     async def aggregate(self, call: Call) -> ASGIApp:
         names = ["start", "end", "step", "agg", "tags", "tier", "fill", "group_by"]
@@ -108,16 +108,16 @@ class MetricEndpoints:
         if "group_by" in values:
             names = [unquote(one) for one in values["group_by"].split(",")]
             grouped = await metrics.aggregate_by(name, aggregate, names, **wanted)
-            return json_answer(200, grouped.as_json(), [_NO_STORE])
+            return json_answer(200, grouped.as_json(), [NO_STORE])
         windows = await metrics.aggregate(name, aggregate, **wanted)
-        return json_answer(200, windows.as_json(), [_NO_STORE])
+        return json_answer(200, windows.as_json(), [NO_STORE])
 
     async def exposed(self, call: Call) -> ASGIApp:
         values = query.parsed(call.query, ["labels"])
         labels = values["labels"].split(",") if "labels" in values else None
         points = await self._metrics(call).latest_of_each()
         text = exposition(points, labels, self._limits.metrics_exposed_max)
-        return Answer(200, text, MEDIA_TYPE, [_NO_STORE])
+        return Answer(200, text, MEDIA_TYPE, [NO_STORE])
 
     def _metrics(self, call: Call) -> MetricsStoreService:
         return self._spine.metrics_store(self._contexts.read(call.fields, call.request_id))
@@ -126,12 +126,7 @@ class MetricEndpoints:
 def _sent(body: bytes) -> list[_Point]:
     if _TOO_LONG.search(body):
         raise InvalidJson("the body holds a number that is too long")
-    try:
-        sent: list[_Point] | _Point = _points.decode(body)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise InvalidJson(f"the body is not JSON: {error}") from None
+    sent: list[_Point] | _Point = decoded(_points, body)
     return sent if isinstance(sent, list) else [sent]
 
 

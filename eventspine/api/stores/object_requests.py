@@ -12,16 +12,32 @@ from eventspine.api import negotiation
 from eventspine.api.answer import Answer, Header, json_answer
 from eventspine.api.body import read_body
 from eventspine.api.call import Call
+from eventspine.api.context import ContextReader
 from eventspine.api.refusals import ClientGone
+from eventspine.api.service import SpineService
 from eventspine.contracts.errors import InvalidJson, InvalidRequest, TooLarge
 from eventspine.contracts.object_uploads import Part
 from eventspine.contracts.objects import Condition, StoredObject
 from eventspine.services.object_presign import OCTETS, PresignedUpload
+from eventspine.services.objects import ObjectStoreService
 
 _A = TypeVar("_A")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 SHA256_HEADER = b"x-object-sha256"
 NO_STORE: Header = (b"cache-control", b"no-store")
+
+
+class ObjectCalls:
+    """What the endpoints of objects and of uploads stand on."""
+
+    def __init__(self, spine: SpineService, contexts: ContextReader) -> None:
+        self._spine = spine
+        self._contexts = contexts
+        self._limits = spine.settings.limits
+        self._body_bytes_max = self._limits.body_bytes_max
+
+    def _objects(self, call: Call) -> ObjectStoreService:
+        return self._spine.objects(self._contexts.read(call.fields, call.request_id))
 
 
 class PresignBounds(msgspec.Struct, forbid_unknown_fields=True):

@@ -14,10 +14,9 @@ from eventspine.api import query
 from eventspine.api.address import RawRoute
 from eventspine.api.answer import Answer, json_answer
 from eventspine.api.call import Call
-from eventspine.api.context import ContextReader
-from eventspine.api.service import SpineService
 from eventspine.api.stores.object_requests import (
     NO_STORE,
+    ObjectCalls,
     PresignBounds,
     asked_for,
     checked_sum,
@@ -59,13 +58,7 @@ _complete = msgspec.json.Decoder(_Complete)
 _presign = msgspec.json.Decoder(PresignBounds)
 
 
-class UploadEndpoints:
-    def __init__(self, spine: SpineService, contexts: ContextReader) -> None:
-        self._spine = spine
-        self._contexts = contexts
-        self._limits = spine.settings.limits
-        self._body_bytes_max = self._limits.body_bytes_max
-
+class UploadEndpoints(ObjectCalls):
     def routes(self) -> list[BaseRoute]:
         return [
             RawRoute("/v1/uploads", {"GET": self.page}),
@@ -142,7 +135,7 @@ class UploadEndpoints:
         return presigned(made)
 
     def _uploads(self, call: Call) -> ObjectUploads:
-        return self._spine.objects(self._contexts.read(call.fields, call.request_id)).uploads
+        return self._objects(call).uploads
 
 
 def _address(call: Call) -> tuple[str, str]:

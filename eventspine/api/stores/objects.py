@@ -19,11 +19,10 @@ from eventspine.api import query
 from eventspine.api.address import Endpoint, RawRoute
 from eventspine.api.answer import Answer, Header, json_answer
 from eventspine.api.call import Call
-from eventspine.api.context import ContextReader
-from eventspine.api.service import SpineService
 from eventspine.api.stores.object_requests import (
     NO_STORE,
     SHA256_HEADER,
+    ObjectCalls,
     PresignBounds,
     asked_for,
     condition,
@@ -61,13 +60,7 @@ _presign = msgspec.json.Decoder(_Presign)
 _asset = msgspec.json.Decoder(_Asset)
 
 
-class ObjectEndpoints:
-    def __init__(self, spine: SpineService, contexts: ContextReader) -> None:
-        self._spine = spine
-        self._contexts = contexts
-        self._limits = spine.settings.limits
-        self._body_bytes_max = self._limits.body_bytes_max
-
+class ObjectEndpoints(ObjectCalls):
     def routes(self) -> list[BaseRoute]:
         one = {"GET": self.get, "HEAD": self.head, "PUT": self.put, "DELETE": self.delete}
         # the key `presign` has its address, too, which would hide it otherwise
@@ -165,9 +158,6 @@ class ObjectEndpoints:
             size_max=grant.size_max,
         )
         return described(stored)
-
-    def _objects(self, call: Call) -> ObjectStoreService:
-        return self._spine.objects(self._contexts.read(call.fields, call.request_id))
 
 
 class _Download:

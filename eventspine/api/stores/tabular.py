@@ -14,20 +14,20 @@ from starlette.types import ASGIApp
 
 from eventspine.api import negotiation, query
 from eventspine.api.address import RawRoute
-from eventspine.api.answer import Answer, Header, json_answer
+from eventspine.api.answer import NO_STORE, Answer, json_answer
 from eventspine.api.body import read_body
 from eventspine.api.call import Call
 from eventspine.api.context import ContextReader
+from eventspine.api.json_body import decoded
 from eventspine.api.operation import BODY, OWNER, WRITING, Described, Operation, array, member
 from eventspine.api.service import SpineService
 from eventspine.contracts.entries import TTL_S_MAX
-from eventspine.contracts.errors import InvalidJson, InvalidRequest, RowNotFound
+from eventspine.contracts.errors import InvalidRequest, RowNotFound
 from eventspine.contracts.json_text import json_text
 from eventspine.contracts.rows import Row
 from eventspine.services.tabular import TabularStoreService
 
 _PAGE_NAMES = frozenset(["prefix", "after", "limit"])
-_NO_STORE: Header = (b"cache-control", b"no-store")
 
 
 class _Part(msgspec.Struct, forbid_unknown_fields=True):
@@ -73,7 +73,7 @@ class TableEndpoints:
             limit=limit,
         )
         rows = [row.as_json() for row in page.rows]
-        return json_answer(200, {"rows": rows, "next": page.next}, [_NO_STORE])
+        return json_answer(200, {"rows": rows, "next": page.next}, [NO_STORE])
 
     async def get(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
@@ -103,14 +103,14 @@ class TableEndpoints:
         query.parsed(call.query, ())
         negotiation.require_json(call.fields)
         tables = self._tables(call)
-        parts = _parts(await read_body(call.receive, call.fields, self._limits.body_bytes_max))
+        body = await read_body(call.receive, call.fields, self._limits.body_bytes_max)
         operations = [
             tables.operation(one.key, _data(one, n), if_version=one.if_version, ttl_s=one.ttl_s)
-            for n, one in enumerate(parts)
+            for n, one in enumerate(decoded(_batch, body).operations)
         ]
         rows = await tables.write(call.parameters["table_name"], operations)
         found = [None if row is None else row.as_json() for row in rows]
-        return json_answer(200, {"rows": found}, [_NO_STORE])
+        return json_answer(200, {"rows": found}, [NO_STORE])
 
     def _tables(self, call: Call) -> TabularStoreService:
         return self._spine.tables(self._contexts.read(call.fields, call.request_id))
@@ -118,15 +118,6 @@ class TableEndpoints:
 
 def _address(call: Call) -> tuple[str, str]:
     return call.parameters["table_name"], call.parameters["key"]
-
-
-def _parts(body: bytes) -> list[_Part]:
-    try:
-        return _batch.decode(body).operations
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidJson(f"the body is not JSON: {error}") from None
 
 
 def _data(one: _Part, number: int) -> bytes | None:
@@ -138,7 +129,7 @@ def _data(one: _Part, number: int) -> bytes | None:
 
 
 def _row_answer(status: int, row: Row) -> Answer:
-    return json_answer(status, row.as_json(), [(b"etag", b'"%d"' % row.version), _NO_STORE])
+    return json_answer(status, row.as_json(), [(b"etag", b'"%d"' % row.version), NO_STORE])
 
 
 # --- what they are, for /openapi.json ---------------------------------------------------------

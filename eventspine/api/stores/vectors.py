@@ -13,14 +13,14 @@ from starlette.types import ASGIApp
 
 from eventspine.api import negotiation, query
 from eventspine.api.address import RawRoute
-from eventspine.api.answer import Answer, Header, json_answer
+from eventspine.api.answer import NO_STORE, Answer, json_answer
 from eventspine.api.body import read_body
 from eventspine.api.call import Call
 from eventspine.api.context import ContextReader
+from eventspine.api.json_body import decoded
 from eventspine.api.service import SpineService
 from eventspine.contracts.errors import (
     CollectionNotFound,
-    InvalidJson,
     InvalidRequest,
     VectorNotFound,
 )
@@ -28,7 +28,6 @@ from eventspine.contracts.json_text import json_text
 from eventspine.contracts.vectors import Metric
 from eventspine.services.vectors import VectorStoreService
 
-_NO_STORE: Header = (b"cache-control", b"no-store")
 _EMPTY = msgspec.Raw(b"{}")
 T = TypeVar("T")
 
@@ -92,14 +91,14 @@ class VectorEndpoints:
     async def describe(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
         found = await self._vectors(call).collection(call.parameters["collection"])
-        return json_answer(200, found.as_json(), [_NO_STORE])
+        return json_answer(200, found.as_json(), [NO_STORE])
 
     async def create(self, call: Call) -> ASGIApp:
         vectors, stated = self._vectors(call), await self._read(call, _made)
         made = await vectors.create_collection(
             call.parameters["collection"], _whole(stated.dimensions, "dimensions"), stated.metric
         )
-        return json_answer(200, made.as_json(), [_NO_STORE])
+        return json_answer(200, made.as_json(), [NO_STORE])
 
     async def drop(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
@@ -115,7 +114,7 @@ class VectorEndpoints:
         point = await self._vectors(call).get(*_address(call))
         if point is None:
             raise VectorNotFound(f"no point {call.parameters['id'][:100]!r}")
-        return json_answer(200, point.as_json(), [_NO_STORE])
+        return json_answer(200, point.as_json(), [NO_STORE])
 
     async def upsert(self, call: Call) -> ASGIApp:
         vectors, stated = self._vectors(call), await self._read(call, _point)
@@ -123,7 +122,7 @@ class VectorEndpoints:
         one = vectors.upsertion(id, stated.vector, _metadata(stated, "metadata"))
         (point,) = await vectors.write(name, [one])
         assert point is not None, "an upsert leaves a point"
-        return json_answer(200, point.as_json(vector=False), [_NO_STORE])
+        return json_answer(200, point.as_json(vector=False), [NO_STORE])
 
     async def upsert_many(self, call: Call) -> ASGIApp:
         vectors, stated = self._vectors(call), await self._read(call, _batch)
@@ -133,7 +132,7 @@ class VectorEndpoints:
         ]
         points = await vectors.write(call.parameters["collection"], writes)
         found = [point.as_json(vector=False) for point in points if point is not None]
-        return json_answer(200, {"points": found}, [_NO_STORE])
+        return json_answer(200, {"points": found}, [NO_STORE])
 
     async def delete(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
@@ -149,14 +148,14 @@ class VectorEndpoints:
         )
         results = [one.as_json() for one in found]
         answer = {"results": results, "engine": found.engine, "exact": found.exact}
-        return json_answer(200, answer, [_NO_STORE])
+        return json_answer(200, answer, [NO_STORE])
 
     # --- the index ---
 
     async def index(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
         status = await self._vectors(call).index(call.parameters["collection"])
-        return json_answer(200, status.as_json(), [_NO_STORE])
+        return json_answer(200, status.as_json(), [NO_STORE])
 
     async def rebuild(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
@@ -171,13 +170,7 @@ class VectorEndpoints:
     async def _read(self, call: Call, decoder: msgspec.json.Decoder[T]) -> T:
         query.parsed(call.query, ())
         negotiation.require_json(call.fields)
-        body = await read_body(call.receive, call.fields, self._body_bytes_max)
-        try:
-            return decoder.decode(body)
-        except msgspec.ValidationError as error:
-            raise InvalidRequest(str(error)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidJson(f"the body is not JSON: {error}") from None
+        return decoded(decoder, await read_body(call.receive, call.fields, self._body_bytes_max))
 
 
 def _address(call: Call) -> tuple[str, str]:

@@ -6,40 +6,15 @@ from typing import Any
 
 import msgspec
 
-from eventspine.client.stores.asking import JSON, AskStore, Headers, address, decoded, encoded
+from eventspine.client.stores.asking import JSON, AskStore, address, decoded, encoded
+from eventspine.client.stores.object_answers import OCTETS, ObjectAnswer, conditional
+from eventspine.client.stores.uploads import ClientUploads
 from eventspine.contracts.errors import ObjectNotFound
 from eventspine.contracts.objects import ALWAYS, Condition, ObjectPage, StoredObject
 
-OCTETS = "application/octet-stream"
-
-
-class _Object(msgspec.Struct):
-    key: str
-    size: int
-    sha256: str
-    content_type: str
-    etag: str
-    version: int
-    created_at: str
-    metadata: msgspec.Raw
-
-    @property
-    def stored(self) -> StoredObject:
-        return StoredObject(
-            self.key,
-            self.size,
-            self.sha256,
-            self.content_type,
-            self.etag,
-            self.version,
-            self.created_at,
-            "",
-            bytes(self.metadata),
-        )
-
 
 class _Page(msgspec.Struct):
-    objects: list[_Object]
+    objects: list[ObjectAnswer]
     next: str | None
 
 
@@ -48,6 +23,11 @@ class ClientObjects:
 
     def __init__(self, ask: AskStore) -> None:
         self._ask = ask
+
+    @property
+    def uploads(self) -> ClientUploads:
+        """Large ones, in parts."""
+        return ClientUploads(self._ask)
 
     async def put_object(
         self,
@@ -67,10 +47,10 @@ class ClientObjects:
             "PUT",
             address("objects", key),
             content=content,
-            headers=[(b"Content-Type", content_type.encode()), *_headers(condition)],
+            headers=[(b"Content-Type", content_type.encode()), *conditional(condition)],
             is_repeatable=condition == ALWAYS,
         )
-        return decoded(response, _Object).stored
+        return decoded(response, ObjectAnswer).stored
 
     async def get_object(self, key: str) -> bytes:
         """The bytes of an object. Raises ObjectNotFound."""
@@ -84,7 +64,7 @@ class ClientObjects:
             content=encoded({"metadata": metadata}),
             headers=[JSON],
         )
-        return decoded(response, _Object).stored
+        return decoded(response, ObjectAnswer).stored
 
     async def delete_object(self, key: str, *, condition: Condition = ALWAYS) -> bool:
         """Delete an object. Answers whether there was one, as far as the last try can tell."""
@@ -92,7 +72,7 @@ class ClientObjects:
             await self._ask(
                 "DELETE",
                 address("objects", key),
-                headers=_headers(condition),
+                headers=conditional(condition),
                 is_repeatable=condition == ALWAYS,
             )
         except ObjectNotFound:
@@ -106,11 +86,3 @@ class ClientObjects:
         params = {"prefix": prefix, "after": after, "limit": limit}
         page = decoded(await self._ask("GET", address("objects"), params=params), _Page)
         return ObjectPage([one.stored for one in page.objects], page.next)
-
-
-def _headers(condition: Condition) -> Headers:
-    headers: Headers = [(b"If-None-Match", b"*")] if condition.if_absent else []
-    wanted = condition.if_match
-    if wanted is not None:
-        headers.append((b"If-Match", b"*" if wanted == "*" else f'"{wanted}"'.encode()))
-    return headers

@@ -28,6 +28,7 @@ from eventspine.services.analytics.gathering import Gathering
 from eventspine.services.analytics.segments import Segments
 from eventspine.services.analytics.sql import Statement
 from eventspine.services.analytics.turns import Turns
+from eventspine.services.audit import Audit
 from eventspine.services.bindings import Bindings
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class AnalyticsRoom:
         self.bindings = bindings
         self.limits = limits
         self.threads: Threads = THREADS
+        self.audit: Audit | None = None
         self._segments: OrderedDict[tuple[str, str], Segments] = OrderedDict()
         self._turns: Turns | None = None
 

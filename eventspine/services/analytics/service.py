@@ -12,6 +12,7 @@ answered, and never in memory as a whole. A question sees everything acknowledge
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from anyio.lowlevel import checkpoint
@@ -36,7 +37,8 @@ from eventspine.contracts.analytics_query import (
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.errors import BackendError, InvalidAnalyticsEvent, OwnerError, TooLarge
 from eventspine.contracts.ids import checked_id
-from eventspine.contracts.wire import WallClock
+from eventspine.contracts.route import ResourceKind
+from eventspine.contracts.wire import Draft, WallClock
 from eventspine.services.analytics import attribution as attributions
 from eventspine.services.analytics import funnel as funnels
 from eventspine.services.analytics import grouping
@@ -44,6 +46,8 @@ from eventspine.services.analytics import retention as retentions
 from eventspine.services.analytics.compaction import Compaction
 from eventspine.services.analytics.room import AnalyticsRoom, Found
 from eventspine.services.analytics.sql import Statement
+from eventspine.services.audit_mutations import Change, recorded
+from eventspine.services.bindings import Binding
 from eventspine.services.envelope import name_events, stamp_of
 
 DEFAULT_DATASET = "events"
@@ -95,7 +99,17 @@ class AnalyticsStoreService:
         drafts = drafts_of(events, self._limits.analytics_properties_max)
         if key is not None:
             name_events(drafts, key)
-        binding = await self._room.bindings.of(self._context.scope)
+        told = {"dataset": self._dataset, "events": len(drafts)}
+        change = Change(ResourceKind.ANALYTICS_STORE.value, "analytics.ingest", told)
+        place = partial(self._room.bindings.of, self._context.scope)
+        work = partial(self._store, drafts)
+        return await recorded(self._room.audit, self._context, change, place, work)
+
+    async def _store(self, drafts: list[Draft]) -> Ingested:
+        work = partial(self._store_at, drafts)
+        return await self._room.bindings.at_its_host(self._context.scope, work)
+
+    async def _store_at(self, drafts: list[Draft], binding: Binding) -> Ingested:
         place = binding.place(self._dataset)
         request = Request(drafts, stamp_of(self._context), self._clock.read(), place.address, None)
         try:

@@ -77,6 +77,7 @@ class RoutingAudit:
             "key": "/".join(key),
             "route": "/".join(route.key),
             "revision": route.revision,
+            "backend": route.backend,  # where one is declared, and then there is no type
             "backend_type": route.backend_type,
             "by": who.user_id,
         }

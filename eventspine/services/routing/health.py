@@ -81,6 +81,13 @@ class HealthWatch:
         host.health.listeners.append(changed)
         self._news.set()
 
+    def tell_of_outages(self) -> None:
+        """Tell of backends that could not be opened at the start, now that routes lead there."""
+        for one in self._watched:
+            health = one.host.health
+            if health.circuit.state != "closed":
+                self.told(health, "closed", [route.key for route in self._routes_of(one.host)])
+
     def routes_by_state(self) -> dict[str, int]:
         """How many routes have a backend whose circuit is in each state, and how many none."""
         counts = dict.fromkeys((*CIRCUIT_STATES, "unused"), 0)

@@ -30,6 +30,7 @@ from eventspine.contracts.route_change import (
     RouteHealth,
 )
 from eventspine.contracts.settings import RoutingSettings
+from eventspine.contracts.system_routes import REGISTRY_KEY
 from eventspine.services.routing.trial import explained
 
 
@@ -54,6 +55,7 @@ class RouteLookups:
         self._image = RegistryImage()
         self._by_key: dict[RouteKey, ResourceRoute] = {}
         self._owners: Owners | None = None
+        self.own: ResourceRoute | None = None  # what the registry lies on; in no change
         self.looked_up: LookedUp = lambda key, route, how: None
 
     def owned_by(self, owners: Owners) -> None:
@@ -89,7 +91,7 @@ class RouteLookups:
         if mode is None:
             raise TypeError("get_route() needs mode, or a context that has one")
         key = RouteKey(resource_kind, tenant_id, env, project_id or DEFAULT_PROJECT, mode)
-        route = self.resolve(key)
+        route = self._serving(key)
         if route is None:
             raise NoRouteConfigured(resource_kind, **key._asdict())
         self.guard(route)
@@ -104,21 +106,32 @@ class RouteLookups:
         rows = map(self._by_key.get, key.rows())
         return next((row for row in rows if row is not None), None)
 
+    def _serving(self, key: RouteKey) -> ResourceRoute | None:
+        """`resolve`, where the registry itself may be asked about."""
+        of_registry = key.resource_kind == REGISTRY_KEY.resource_kind
+        return self.own if of_registry else self.resolve(key)
+
     def find(self, key: RouteKey) -> ResourceRoute | None:
         """The row of exactly this key."""
         return self._by_key.get(key)
 
     def get(self, key: RouteKey) -> ResourceRoute:
-        route = self.find(key)
+        route = self.own if key == REGISTRY_KEY else self.find(key)
         if route is None:
             raise RouteNotFound(f"no route {'/'.join(key)}", **key._asdict())
         return route
+
+    def shown(self) -> list[ResourceRoute]:
+        """The rows, and what the registry itself lies on."""
+        return [*self.list(), *([] if self.own is None else [self.own])]
 
     def list(self) -> list[ResourceRoute]:
         return sorted(self._image.routes, key=lambda route: route.key)
 
     def guard(self, route: RouteSpec) -> None:
         """R-04, R-09: the backends of one machine are for lab, or for modes the operator names."""
+        if route is self.own:
+            return  # it is opened before any route
         route = self.declared.resolved(route)
         allowed = (LAB_MODE, *self._settings.lab_backend_modes)
         if route.backend_type in LAB_BACKENDS and route.mode not in allowed:
@@ -130,6 +143,8 @@ class RouteLookups:
 
     def health(self, key: RouteKey) -> RouteHealth:
         """What the owner of a row says about it."""
+        if key == REGISTRY_KEY and self.own is not None:
+            return RouteHealth(state="serving", serving_revision=self.own.revision)
         return RouteHealth(state="unused") if self._owners is None else self._owners.health(key)
 
     def stale(self) -> dict[RouteKey, str]:
@@ -138,10 +153,11 @@ class RouteLookups:
 
     def explain(self, key: RouteKey) -> dict[str, Any]:
         """Which row serves a scope, which others could have, and why it is this one."""
-        route = self.resolve(key)
+        route = self._serving(key)
         if route is not None:
             self.looked_up(key, route, "explain")
-        found = explained(key, self._by_key, self._refusal, self.health, self.revision)
+        rows = {REGISTRY_KEY: route} if route is not None and route is self.own else self._by_key
+        found = explained(key, rows, self._refusal, self.health, self.revision)
         return {**found, "files": self.files}
 
     def may_serve(self, route: RouteSpec) -> bool:

@@ -21,6 +21,7 @@ from eventspine.contracts.errors import (
     BackendNotDeclared,
     InvalidRoute,
     RouteConflict,
+    RouteNotEditable,
     SecretUnavailable,
 )
 from eventspine.contracts.registry import RegistryImage, RegistryStore
@@ -37,6 +38,7 @@ from eventspine.contracts.route_change import (
 )
 from eventspine.contracts.route_file import RouteFile
 from eventspine.contracts.settings import RoutingSettings
+from eventspine.contracts.system_routes import REGISTRY_KEY, registry_row
 from eventspine.services.routing.history import RouteHistory, restored
 from eventspine.services.routing.lookups import RouteLookups
 from eventspine.services.routing.trial import Trial
@@ -86,8 +88,17 @@ class RouteService(RouteLookups):
         self.audit: ChangeAudit = Unrecorded()
 
     async def load(self) -> None:
-        self._adopt(await self._store.load())
-        await self.history.load(self.revision)
+        image = await self._store.load()
+        await self.history.load(image.revision)
+        self._adopt(image)
+
+    def _adopt(self, image: RegistryImage) -> None:
+        super()._adopt(image)
+        if image.revision:  # else nobody has written it yet
+            times = [route.updated_at for route in image.routes]
+            at = max(times, default=datetime.now(UTC))
+            store = self._store
+            self.own = registry_row(store.backend_type, dict(store.config), image.revision, at)
 
     def on_change(
         self, listener: Changed, scopes: Callable[[], set[RouteKey]] | None = None
@@ -190,6 +201,7 @@ class RouteService(RouteLookups):
     ) -> None:
         """Remove a route. What is stored behind it stays where it is."""
         async with self.turn():
+            _refuse_registry(key)
             self._expect(self.get(key), if_revision)
             await self._change("delete", {key: None}, by, reason)
 
@@ -253,6 +265,9 @@ class RouteService(RouteLookups):
 
     def _planned(self, file: RouteFile) -> dict[RouteKey, RouteSpec | None]:
         wanted = file.by_key()
+        registry = wanted.get(REGISTRY_KEY)
+        if registry is not None and self.own is not None and not difference(self.own, registry):
+            del wanted[REGISTRY_KEY]  # as it is listed; it says nothing else
         rows: dict[RouteKey, RouteSpec | None] = {
             key: None for key in self._by_key if key not in wanted
         }
@@ -263,6 +278,7 @@ class RouteService(RouteLookups):
         return rows
 
     def _check(self, spec: RouteSpec) -> None:
+        _refuse_registry(spec.key)
         try:
             target = self.declared.resolved(spec)
         except BackendNotDeclared as error:
@@ -342,6 +358,13 @@ class RouteService(RouteLookups):
     async def _tell_listeners(self, key: RouteKey) -> None:
         for listener in self._listeners:
             await listener(key)
+
+
+def _refuse_registry(key: RouteKey) -> None:
+    if key.resource_kind == REGISTRY_KEY.resource_kind:
+        raise RouteNotEditable(
+            "the registry is opened before any route, so no route says what it lies on"
+        )
 
 
 def _leads_elsewhere(one: RouteSpec, other: RouteSpec) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from eventspine.contracts.backends import Probe
 from eventspine.contracts.route import ResourceRoute, RouteKey, RouteSpec
 from eventspine.contracts.route_change import Difference, RouteHealth
+from eventspine.contracts.system_routes import REGISTRY_KEY, hint
 
 
 class Trial(NamedTuple):
@@ -49,7 +50,8 @@ def explained(
     """The rows that could serve a scope in the order they are looked for, and which one does."""
     winner: ResourceRoute | None = None
     candidates = []
-    for candidate in key.rows():
+    registry = key.resource_kind == REGISTRY_KEY.resource_kind  # one for every scope
+    for candidate in [REGISTRY_KEY] if registry else key.rows():
         row = rows.get(candidate)
         why = _why(candidate, row, winner)
         if winner is None:
@@ -83,7 +85,9 @@ def _why(candidate: RouteKey, row: ResourceRoute | None, winner: ResourceRoute |
 
 def _because(key: RouteKey, winner: ResourceRoute | None) -> str:
     if winner is None:
-        return f"No route configured for {key.resource_kind}"
+        return f"No route configured for {key.resource_kind}{hint(key)}"
+    if winner.key == REGISTRY_KEY:
+        return "every scope has the one registry, which is opened before any route"
     if winner.key == key:
         return "the row is for exactly this scope"
     return f"no row is more specific; any {', '.join(winner.key.wild)} will do for this one"

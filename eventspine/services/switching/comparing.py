@@ -114,14 +114,17 @@ def _said(lines: _Lines) -> str:
 
 
 async def heads_differ(moving: Moving) -> str | None:
-    """Look at the heads of what has changed since it was compared last; the first that differs."""
-    touched = moving.mirror.touched
+    """Look at the heads of what has changed since it was compared last; one that differs.
+
+    What differs is looked at again the next time, and nothing else.
+    """
+    touched, found = moving.mirror.touched, None
     source, target = moving.primary.open_store(), moving.follower.open_store()
     for key in tuple(touched):
         touched.discard(key)
         head, there = await source.head(key), await target.head(key)
         if head != there and key in moving.mirror.followed:
             touched.add(key)
-            return f"{key}: {head} at {moving.primary.name}, {there} there"
+            found = f"{key}: {head} at {moving.primary.name}, {there} there"
         await checkpoint()
-    return None
+    return found

@@ -23,6 +23,7 @@ from eventspine.actors.mirror import Mirror
 from eventspine.contracts.errors import Overloaded, SwitchRefused
 from eventspine.contracts.stores import CommitKind, StreamCommit, StreamHead
 from eventspine.runtime.ticket import Ticket
+from eventspine.services.switching.tally import Tally
 
 KEYS_AT_ONCE = 16
 PIECE_EVENTS = 4096
@@ -33,10 +34,13 @@ NOTHING = StreamHead()
 
 
 class Copier:
-    """The copying of one mirror's keys. `mode`: of the route."""
+    """The copying of one mirror's keys. `mode`: of the route. `tally`: counts what is copied."""
 
-    def __init__(self, mirror: Mirror, source: StreamHost, target: StreamHost, mode: str) -> None:
+    def __init__(
+        self, mirror: Mirror, source: StreamHost, target: StreamHost, mode: str, tally: Tally
+    ) -> None:
         self.events = self.bytes = 0
+        self._tally = tally
         self._mirror = mirror
         self._mode = mode
         self._source, self._target = source, target
@@ -113,8 +117,10 @@ class Copier:
                 raise SwitchRefused(f"{key}: event {at + 1} is missing at the source", key=key)
             await self._commit(key, head, at + 1, lines)
             at += len(lines)
-            self.events += len(lines)
-            self.bytes += sum(map(len, lines))
+            size = sum(map(len, lines))
+            self.events, self.bytes = self.events + len(lines), self.bytes + size
+            self._tally.copied_events += len(lines)
+            self._tally.copied_bytes += size
         return True
 
     async def _commit(

@@ -11,12 +11,14 @@
 Rules: up to `save` anything that goes wrong, or takes longer than `switch_hold_s_max`, releases
 the old backend as it was. From `save` to `swap` nothing can be refused. An old backend that is down
 is left without asking it: what it acknowledged is at the new one as long as that has followed.
+What a hold takes depends on what was written since it was looked at just before, never on how many
+streams there are: their heads are compared and their owners forgotten ahead of it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import anyio
@@ -63,16 +65,21 @@ class Cutover:
         """
         old = self._moving.primary
         await self._look_ahead()
+        self._moving.mirror.unread.clear()
+        await forget_actors(self._moving.follower, self._moving.reach)
         with anyio.CancelScope(shield=True):
             await self._routes.switch(wanted.spec, revision, by, self._hold)
             await hand_over(old, self._moving.reach)
 
     async def _look_ahead(self) -> None:
         """Compare what has changed before anybody has to wait; what differs may be on its way."""
+        touched = self._moving.mirror.touched
         for _ in range(LOOKS_AHEAD):
+            before = len(touched)
             if self._moving.primary.store is None or await heads_differ(self._moving) is None:
                 return
-            await checkpoint()
+            if len(touched) >= before:
+                return  # what is left is written all the time
 
     async def _hold(self, save: Callable[[], Awaitable[None]]) -> None:
         async def work(actor: RouteActor[StreamHost]) -> None:
@@ -94,7 +101,7 @@ class Cutover:
         self._routes.forget_resolved()
         try:
             await self._drain()
-            forget_actors(new, reach)
+            _forget(new, reach, moving.mirror.unread)
             await save()
         except BaseException:
             old.fences = tuple(one for one in old.fences if one is not fence)
@@ -126,10 +133,19 @@ class Cutover:
             raise SwitchRefused(f"the backends are not alike: {found}; nothing changed")
 
 
-def forget_actors(host: StreamHost, reach: Reach) -> None:
+async def forget_actors(host: StreamHost, reach: Reach) -> None:
     """What actors of a follower stand at is not what it has: its commits went past them."""
     for directory in _directories(host, reach):
-        for key in directory.known_keys():
+        keys = directory.known_keys()
+        for at in range(0, len(keys), KEYS_A_PASS):
+            _forget(host, reach, keys[at : at + KEYS_A_PASS])
+            await checkpoint()
+
+
+def _forget(host: StreamHost, reach: Reach, keys: Iterable[str]) -> None:
+    directories = _directories(host, reach)
+    for key in keys:
+        for directory in directories:
             if _is_ours(directory, key, reach):
                 directory.reset(key, "another backend was primary")
 
@@ -143,7 +159,7 @@ async def hand_over(old: StreamHost, reach: Reach) -> None:
             old.directory.reset(key, "the route leads to another backend")
         if count % KEYS_A_PASS == 0:
             await checkpoint()
-    forget_actors(old, reach)
+    await forget_actors(old, reach)
 
 
 def _directories(host: StreamHost, reach: Reach) -> list[Directory[Any]]:

@@ -7,6 +7,7 @@ supervisor. What a backend fails with is tried again; a refusal waits until some
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -20,6 +21,8 @@ from eventspine.services.routing.service import RouteService
 from eventspine.services.switching.kept import KeptSwitches, is_adrift
 from eventspine.services.switching.moving import Moving
 from eventspine.services.switching.reach import Reach
+from eventspine.services.switching.resting import found_again, mark
+from eventspine.services.switching.tally import Tally
 
 log = logging.getLogger(__name__)
 TRY_AGAIN_S = 1.0
@@ -33,6 +36,7 @@ class Driving:
         self, kept: KeptSwitches, routes: RouteService, actors: RouteActors[StreamHost]
     ) -> None:
         self.moving: dict[str, Moving] = {}
+        self.tallies: defaultdict[str, Tally] = defaultdict(Tally)  # by kind of store
         self._kept = kept
         self._routes = routes
         self._actors = actors
@@ -40,6 +44,7 @@ class Driving:
         self._poked: dict[str, anyio.Event] = {}
         self._tasks: TaskGroup | None = None
         self.refused: set[str] = set()  # those that wait for somebody to run them again
+        self.stopping = False
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Drive every open switch until cancelled."""
@@ -51,6 +56,47 @@ class Driving:
                     self.begin(switch)
             task_status.started()
             await anyio.sleep_forever()
+
+    async def resume(self) -> None:
+        """Before anything is written: what a clean stop left verified still is, if it is found."""
+        stopped, self._kept.stopped = self._kept.stopped, {}
+        for was in stopped.values():
+            try:
+                await self._resume(was)
+            except (EventspineError, OSError) as error:
+                log.warning("switch %s: %s", was.id, error)  # it is looked at from the beginning
+
+    async def _resume(self, was: Switch) -> None:
+        now = self._kept.by_id(was.id)
+        if was.state is not S.VERIFIED or now.state is not S.COPYING or was.clean_stop is None:
+            return
+        moving = await self._moving(now)
+        if await found_again(moving, was.clean_stop, self._routes.revision):
+            await self._kept.change(was.id, state=was.state, verification=was.verification)
+
+    async def rest(self) -> None:
+        """When nothing new is taken any more: mark what is verified, for the next start."""
+        self.stopping = True
+        for switch in self._kept.all:
+            moving = self.moving.get(switch.id)
+            if switch.state is S.VERIFIED and moving is not None and moving.follows:
+                await self._mark(switch, moving)
+
+    async def _mark(self, switch: Switch, moving: Moving) -> None:
+        """Without a mark it is verified anew: no reason to end with a failure."""
+        try:
+            stop = await mark(moving, self._routes.revision)
+            if stop is not None:
+                await self._kept.change(switch.id, clean_stop=stop)
+        except (EventspineError, OSError) as error:
+            log.warning("switch %s gets no mark: %s", switch.id, error)
+
+    async def settled(self) -> None:
+        """Until what is verified is level; a stream that has just begun is not yet."""
+        for switch in self._kept.all:
+            moving = self.moving.get(switch.id)
+            if switch.state is S.VERIFIED and moving is not None and moving.follows:
+                await moving.wait_level()
 
     def begin(self, switch: Switch) -> None:
         """Drive a switch from now on; one that waits after a refusal tries again."""
@@ -84,6 +130,8 @@ class Driving:
                 except Draining:
                     await anyio.sleep_forever()  # the process stops; the next one goes on
                 except (EventspineError, OSError) as error:
+                    if self.stopping:
+                        await anyio.sleep_forever()  # a backend was closed before this
                     await self._say(switch_id, error)
                     await anyio.sleep(TRY_AGAIN_S)
 
@@ -113,7 +161,8 @@ class Driving:
         primary = (await self._actors.resolve(switch.key)).handle
         follower = await self._actors.open(switch.follower.in_place_of(row))
         reach = Reach(switch.key, [route.key for route in self._routes.list()])
-        moving = self.moving[switch.id] = Moving(reach, primary, follower)
+        tally = self.tallies[switch.resource_kind]
+        moving = self.moving[switch.id] = Moving(reach, primary, follower, tally)
         return moving
 
     async def _is_level(self, switch_id: str) -> None:

@@ -25,6 +25,7 @@ class KeptSwitches:
         self._told = told
         self.all: list[Switch] = []
         self.changes = 0
+        self.stopped: dict[str, Switch] = {}  # as a clean stop left them, until it is looked at
         self._store = store
         self._writing = anyio.Lock()
         self._changed = anyio.Event()
@@ -32,6 +33,7 @@ class KeptSwitches:
     async def load(self, rows: dict[RouteKey, ResourceRoute]) -> None:
         """Read them, and settle what a crash may have left between the registry and here."""
         found = list(await self._store.load_switches())
+        self.stopped = {one.id: one for one in found if one.is_open and one.clean_stop}
         settled = [_settled(one, rows.get(one.key)) if one.is_open else one for one in found]
         if settled != found:
             await self._save(settled)
@@ -98,7 +100,7 @@ def _settled(switch: Switch, row: ResourceRoute | None) -> Switch:
     if switch.state in _BEFORE:
         switch = switch.model_copy(update={"state": SwitchState.COPYING, "verification": None})
     place = None if row is None else Place.of(row)
-    switch = switch.model_copy(update={"error": None})
+    switch = switch.model_copy(update={"error": None, "clean_stop": None})
     if row is not None and place == switch.primary:
         return switch
     if row is not None and place == switch.follower and switch.state is not SwitchState.PREPARED:

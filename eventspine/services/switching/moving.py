@@ -7,34 +7,39 @@ the route leads now to the other one.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 
 from eventspine.actors.host import StreamHost
 from eventspine.actors.mirror import Mirror
 from eventspine.contracts.switch import SwitchProgress
 from eventspine.services.switching.copying import Copier
 from eventspine.services.switching.reach import Reach
+from eventspine.services.switching.tally import Tally
 
 
 class Moving:
     """Args: primary, follower: the open backends, as the state of the switch says."""
 
-    def __init__(self, reach: Reach, primary: StreamHost, follower: StreamHost) -> None:
+    def __init__(
+        self, reach: Reach, primary: StreamHost, follower: StreamHost, tally: Tally
+    ) -> None:
         self.reach = reach
+        self.tally = tally
         self.falls = 0
         self.fell: str | None = None  # why everything lagged again, the last time
         self.follows = False  # everything was level, and nothing has failed since
         self._enumerated = False
-        self._connect(primary, follower, ())
+        self._connect(primary, follower, set())
 
-    def _connect(self, source: StreamHost, target: StreamHost, followed: Collection[str]) -> None:
+    def _connect(self, source: StreamHost, target: StreamHost, followed: set[str]) -> None:
         self.primary, self.follower = source, target
         self.mirror = Mirror(source, target, self.reach.covers, followed)
         self.mirror.on_fall = self._note_fall
-        self.copier = Copier(self.mirror, source, target, self.reach.row.mode)
+        self.copier = Copier(self.mirror, source, target, self.reach.row.mode, self.tally)
 
     def _note_fall(self, why: str) -> None:
         self.falls += 1
+        self.tally.falls += 1
         self.follows = False
         self.fell = why
 
@@ -65,6 +70,12 @@ class Moving:
         await self.copier.level_all()
         self.follows = True
 
+    def follow_on(self, keys: Iterable[str]) -> None:
+        """Both have these alike, and no others: follow them from now on, before anything is."""
+        self.mirror.followed.update(keys)
+        self.primary.mirror_into(*self.primary.mirrors, self.mirror)
+        self._enumerated = self.follows = True
+
     async def wait_level(self) -> None:
         while not self.is_level:
             await self.mirror.wait()
@@ -74,8 +85,8 @@ class Moving:
             await self.mirror.wait()
 
     def turn_round(self) -> None:
-        """The two change their roles, in one go; what was followed still is."""
-        followed = set(self.mirror.followed)
+        """The two change their roles, in one go, however many streams there are to follow on."""
+        followed = self.mirror.hand_over()
         self.detach()
         self._connect(self.follower, self.primary, followed)
         self.primary.mirror_into(*self.primary.mirrors, self.mirror)

@@ -6,14 +6,16 @@ Rules:
 - One open switch at a time for scopes that overlap. While there is one, nothing else changes a row
   that overlaps with it.
 - After a start every stream counts as lagging and is looked at again, and what was verified has to
-  be verified anew. A crash between the registry and the switch is settled by where the route leads.
-- Kinds that keep more than streams of lines (object_store) are refused.
+  be verified anew, but after a clean stop (resting.py). A crash between the registry and the switch
+  is settled by where the route leads.
+- A kind whose truth is more than streams of lines (object_store) is refused.
 Source: DESIGN decision 11; the states are those of Vitess' MoveTables, in our words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from datetime import UTC, datetime
 from typing import NoReturn
 
 import anyio
@@ -32,6 +34,7 @@ from eventspine.services.switching.kept import KeptSwitches, is_adrift
 from eventspine.services.switching.moving import Moving, streams_behind
 from eventspine.services.switching.reach import Reach, overlap
 from eventspine.services.switching.starting import MOVABLE, begun, refuse_start
+from eventspine.services.switching.statistics import SwitchStatistics, by_kind
 
 S = SwitchState
 Step = Callable[[Switch, Moving], Awaitable[Switch]]
@@ -51,7 +54,8 @@ class Switches:
         self._stepping: set[str] = set()
         self._starting = anyio.Lock()
         self._fenced: list[StreamHost] = []
-        self.run = self._driving.run
+        self.run, self.resume = self._driving.run, self._driving.resume
+        self.settled, self.rest = self._driving.settled, self._driving.rest
         self.wait = self._kept.wait
         routes.refuse_change = self._refuse_change
         routes.left_behind = self.streams_behind
@@ -82,6 +86,11 @@ class Switches:
             return 0
         owner = await self._actors.resolve(route.key)
         return await streams_behind(owner.handle, self._reach(route.key))
+
+    def statistics(self) -> tuple[SwitchStatistics, ...]:
+        """By kind of store, of those that have had a switch."""
+        driving = self._driving
+        return by_kind(self._kept.all, driving.moving, driving.tallies, datetime.now(UTC))
 
     def _shown(self, switch: Switch) -> Switch:
         moving = self._driving.moving.get(switch.id)
@@ -192,6 +201,8 @@ class Switches:
             self._fenced += [moving.primary] if moving.primary not in self._fenced else []
             with anyio.CancelScope(shield=True):
                 await cutover.run(wanted, switch.revision, by)
+                tally = moving.tally
+                tally.longest_pause_s = max(tally.longest_pause_s, cutover.paused_s)
                 pause_ms = round(1000 * cutover.paused_s, 3)
                 await self._kept.change(
                     switch.id,

@@ -14,9 +14,12 @@ from eventspine.services.switching.copying import refuse_foreign
 from eventspine.services.switching.moving import keys_behind
 from eventspine.services.switching.reach import Reach
 
+# An object store keeps bytes beside its index, and puts and deletes them apart from its commits:
+# what follows the commits does not follow them. Segments of a dataset are made anew of its lines.
 MOVABLE = frozenset(
     [
         ResourceKind.EVENT_STREAM,
+        ResourceKind.ANALYTICS_STORE,
         ResourceKind.TABULAR_STORE,
         ResourceKind.MEMORY_STORE,
         ResourceKind.METRICS_STORE,
@@ -52,7 +55,10 @@ async def refuse_start(
 ) -> None:
     """Raise SwitchRefused if the route cannot move there. Opens both backends."""
     if route.resource_kind not in MOVABLE:
-        raise SwitchRefused(f"{route.resource_kind.value} cannot be moved by a switch")
+        raise SwitchRefused(
+            f"{route.resource_kind.value} cannot be moved by a switch: it keeps more than lines; "
+            "copy it by its own operations"
+        )
     primary = (await actors.resolve(route.key)).handle
     follower = await actors.open(wanted)
     if follower is primary:

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from eventspine.adapters.filesystem.blobs import FilesystemBlobStore
+from eventspine.adapters.filesystem.blobs.store import FilesystemBlobStore
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.contracts.blobs import BlobStore
 from eventspine.testing.simulated_disk import Crashed, SimulatedDisk

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from eventspine.adapters.filesystem.log.record import heads_in
 from eventspine.testing.simulated_disk import SimulatedDisk
 from tests.adapters.filesystem.machine import JOURNALS, STREAMS, Machine
+from tests.inner import examples, stride
 
 Crash = Literal["process", "power", "both"]
 AFTERWARDS: list[tuple[str, ...]] = [("a2", "b1", "c1"), ("flush",), ("c3", "a1"), ("close",)]
@@ -176,7 +177,7 @@ def crash_at(
     script: list[tuple[str, ...]] = SCRIPT,
     streams: list[str] = STREAMS,
 ) -> None:
-    for n in operations:
+    for n in operations[:: stride(5)]:
         machine = Machine(1000 * seed + n, 0 if whole else 1000, streams)
         machine.disk.crash_at = n
         assert not machine.run(script), n
@@ -233,14 +234,14 @@ LIVES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(lives=LIVES, seed=st.integers(0, 2**20))
 def test_random_lives_with_crashes_during_recovery_too(lives, seed) -> None:
     random_lives(lives, seed)
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=list(HealthCheck))
 @given(lives=LIVES, seed=st.integers(0, 2**20))
 def test_many_random_lives(lives, seed) -> None:
     random_lives(lives, seed)

@@ -18,6 +18,7 @@ from eventspine.adapters.filesystem.streams.runs import IndexHead, Run
 from eventspine.adapters.filesystem.streams.stream_files import StreamFiles
 from eventspine.testing.simulated_disk import SimulatedDisk
 from tests.adapters.filesystem.lines import closing, events, lines_of
+from tests.inner import examples
 
 KEY = "event_stream/t/e/_/s"
 
@@ -39,7 +40,7 @@ def part(first: int, lines: list[bytes], *, close: bool = False) -> Unflushed:
     return made
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     st.lists(st.integers(1, 9) | st.just(1) | st.just(300), min_size=1, max_size=150),
     st.integers(0, 2**20),
@@ -139,7 +140,7 @@ def test_a_stream_written_in_part_is_written_on_when_its_state_is_forgotten(
     assert state.last == 4
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     st.lists(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(1, 300)), max_size=8)),
 )

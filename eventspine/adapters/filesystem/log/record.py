@@ -8,6 +8,9 @@
     entry     kind u8 | mode bytes u8 | key bytes u16 | epoch u32 | first sequence u64
               | lines u32 | key | mode | then each line: length u32, bytes
 
+`kind` is 1 for events, 2 for a close, 3 for a delete; 4 for the bytes of a blob: `key` is then its
+folder and name, its lines are the bytes in pieces, mode, epoch and sequence are empty.
+
 One record is one group commit. Its lsn (log sequence number) is one more than the record's before.
 `chain` is SHA-256 over the chain before, lsn, length, entries and the entry bytes, so a record is
 whole or it is not, and the last one vouches for all. A record is written only after the one
@@ -25,6 +28,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 from zlib import crc32
 
@@ -141,6 +145,23 @@ def decode_record_head(data: bytes) -> RecordHead | None:
     if data[24:32] != _ZEROS:  # which no JSON can hold: a payload cannot pass for a record
         return None
     return RecordHead(*_record.unpack_from(data, 8))
+
+
+def without_heads(data: bytes) -> list[bytes]:
+    """Any bytes in pieces, as lines of an entry in which nobody can find the head of a record.
+
+    Heads are looked for wherever a log cannot be read. No JSON holds one; other bytes may, and be
+    made so on purpose. They are cut behind the first letter of every magic; the length of a piece,
+    which comes between, would have to be 5 MB or more to be the rest of one.
+    """
+    cuts = [0]
+    at = data.find(RECORD_MAGIC)
+    while at >= 0:
+        cuts.append(at + 1)
+        at = data.find(RECORD_MAGIC, at + len(RECORD_MAGIC))
+    if len(cuts) == 1:
+        return [data]
+    return [data[start:end] for start, end in pairwise([*cuts, len(data)])]
 
 
 def heads_in(data: bytes, start: int) -> Iterator[tuple[int, RecordHead]]:

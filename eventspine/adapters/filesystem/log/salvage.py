@@ -9,11 +9,14 @@ Rules:
   for no other. That needs to be sure which these are: every entry can be walked, has lines, lies
   under a key that is known and that its own lines name. Otherwise there is no verdict: an
   acknowledged event of who knows which stream may be in there, so the root stays closed.
+- The bytes of a blob that no file has are given up without a word: what names them checks their
+  size and their SHA-256, and lies in the same record.
 Refused: skipping what cannot be read; taking a stream that no later record names for complete.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Collection, Sequence
 from hashlib import sha256
@@ -29,6 +32,7 @@ from eventspine.contracts.stores import CommitKind, StreamCommit
 from eventspine.contracts.wire import place_of_line
 
 T = TypeVar("T")
+_BLOB = re.compile(r"[a-z_]+/[^/]+/[^/]+/[^/]+/[^/]+/[0-9a-f]{32}\.new")
 FLIPPED_BYTES_MAX = 16 * 1024  # a second of hashing; the cost grows with the square
 
 
@@ -75,14 +79,15 @@ def salvage(
     if mended is not None:
         return Salvaged(head, record.decode_entries(mended, head.entries), [], "one bit")
     if walked is None or not all(
-        (one.key in seen or copies.knows(one.key)) and is_consistent(one) for one in walked
+        is_blob(one) or ((one.key in seen or copies.knows(one.key)) and is_consistent(one))
+        for one in walked
     ):
         return None
     kept = [_with(one, lines) for one, lines in zip(walked, known, strict=True) if lines]
     lost = [
         (one.key, one.first_sequence, one.first_sequence + len(one.lines) - 1)
         for one, lines in zip(walked, known, strict=True)
-        if not lines
+        if not lines and not is_blob(one)
     ]
     return Salvaged(head, kept, lost, "what the stream files do not have is given up")
 
@@ -143,6 +148,11 @@ def _with(commit: StreamCommit, lines: Sequence[bytes] | None) -> StreamCommit:
         return commit
     one = commit
     return StreamCommit(one.key, one.mode, one.epoch, one.first_sequence, lines, one.kind)
+
+
+def is_blob(commit: StreamCommit) -> bool:
+    """Whether it is the bytes of a blob, under a name as only a draft has."""
+    return commit.kind is CommitKind.BLOB and _BLOB.fullmatch(commit.key) is not None
 
 
 def is_consistent(commit: StreamCommit) -> bool:

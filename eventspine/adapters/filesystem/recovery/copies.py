@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eventspine.adapters.filesystem.log.log_scan import LogScan
+from eventspine.adapters.filesystem.log.record import without_heads
 from eventspine.adapters.filesystem.quarantine import Quarantine, Refused
 from eventspine.adapters.filesystem.streams.stream_files import StreamFiles
 from eventspine.adapters.filesystem.streams.stream_folders import FILE_FAILURES
@@ -21,6 +22,8 @@ class FileCopies:
         self._files = files
 
     def lines(self, commit: StreamCommit) -> Sequence[bytes] | None:
+        if commit.kind is CommitKind.BLOB:
+            return self._blob(commit.key)
         count = len(commit.lines)
         try:
             state = self._files.load(commit.key)
@@ -34,6 +37,14 @@ class FileCopies:
         finally:
             self._files.reader.open.forget(commit.key)
         return list(lines) if lines is not None and len(lines) == count else None
+
+    def _blob(self, key: str) -> Sequence[bytes] | None:
+        """What lies under the draft's name; once it has its own, the index knows of it."""
+        try:
+            data = self._files.disk.read_file(self._files.root / key)
+        except (OSError, ValueError):
+            return None
+        return None if data is None else without_heads(data)
 
     def knows(self, key: str) -> bool:
         try:

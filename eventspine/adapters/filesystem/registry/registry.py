@@ -131,6 +131,8 @@ class FilesystemRegistryStore(RegistryStore):
         with self._saving:
             data = self._disk.read_file(self.path)
             image = self._image(data)
+            if data is not None:  # a killed process may have replaced it and no more
+                self._disk.sync_directory(self.path.parent)
             self._revision, self._ours = image.revision, {data}
             return image
 

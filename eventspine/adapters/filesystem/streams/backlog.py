@@ -9,7 +9,7 @@ may be seen twice on its way to the files but never missed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from eventspine.adapters.filesystem.log.seal import Seal
 from eventspine.contracts.stores import CommitKind, StreamCommit, StreamHead
@@ -59,10 +59,14 @@ if core is not None:
 
 
 class Backlog:
-    """Args: at: `start`, where the files are durable: the checkpoint that was found."""
+    """Args:
+    at: `start`, where the files are durable: the checkpoint that was found.
+    add_blob: takes the bytes of a blob, which are no stream's.
+    """
 
-    def __init__(self, at: Seal) -> None:
+    def __init__(self, at: Seal, add_blob: Callable[[StreamCommit], None] | None = None) -> None:
         self.start = at
+        self._add_blob = add_blob
         self._lock = threading.Lock()
         self._adding: Generation = {}
         self._flushing: Generation = {}
@@ -79,6 +83,10 @@ class Backlog:
             self._at = at
 
     def _add(self, commit: StreamCommit) -> None:
+        if commit.kind is CommitKind.BLOB:
+            assert self._add_blob is not None, "this backlog is of a store without blobs"
+            self._add_blob(commit)
+            return
         stream = self._adding.get(commit.key)
         if stream is None:
             stream = self._adding[commit.key] = Unflushed(commit)

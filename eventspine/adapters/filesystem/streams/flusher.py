@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from eventspine.adapters.filesystem.blobs.files import BlobFiles
 from eventspine.adapters.filesystem.disk import NO_SPACE, Disk
 from eventspine.adapters.filesystem.log.commit_log import CommitLog
 from eventspine.adapters.filesystem.log.seal import CHECKPOINT_FILE, Seal, encode_seal
@@ -39,6 +40,7 @@ class Flusher:
         self,
         backlog: Backlog,
         files: StreamFiles,
+        blobs: BlobFiles,
         commit_log: CommitLog,
         quarantine: Quarantine,
         disk: Disk,
@@ -50,6 +52,7 @@ class Flusher:
         self.flushes = self.checkpoints = 0
         self._backlog = backlog
         self._files = files
+        self.blobs = blobs
         self._log = commit_log
         self._quarantine = quarantine
         self._disk = disk
@@ -130,6 +133,7 @@ class Flusher:
         """
         self._taken_bytes = self._log.bytes
         generation, at = self._backlog.take()
+        self.blobs.logged.take()  # what has come in between is behind `at`, and no matter
         while not self._append_all(generation):
             self.full = True
             with self._progress:
@@ -149,6 +153,7 @@ class Flusher:
             complete: does it; False when the disk is full.
         """
         generation, at = self._backlog.take()
+        self.blobs.logged.take()
         if complete(generation):
             self._backlog.flushed()
             self._flushed = at
@@ -156,6 +161,7 @@ class Flusher:
         else:
             self.full = True
             self._backlog.put_back()
+            self.blobs.logged.put_back()
 
     def _append_all(self, generation: Generation) -> bool:
         """False when the disk is full."""
@@ -163,6 +169,7 @@ class Flusher:
         try:
             for at in range(0, len(parts), TOGETHER):
                 self._append_together(parts[at : at + TOGETHER])
+            self.blobs.write()
         except OSError as error:
             if error.errno not in NO_SPACE:
                 raise
@@ -206,6 +213,7 @@ class Flusher:
     def checkpoint(self) -> None:
         """Make the files durable as of the last flush, say so, and drop the log behind it."""
         at = self._flushed
+        self.blobs.sync()
         self._files.sync()  # out of space in here is a failed sync, and final
         try:
             self._disk.replace_file(self._log.folder / CHECKPOINT_FILE, encode_seal(at))

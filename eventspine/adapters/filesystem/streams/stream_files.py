@@ -361,6 +361,17 @@ class StreamFiles(StreamFolders):
             self.disk.sync_directory(folder)
         return len(unsynced)
 
+    def sync_whole(self, others: int) -> bool:
+        """As `sync`, of the whole file system, if that is worth it with so many `others` to sync.
+
+        False: nothing was done.
+        """
+        if self._filesystem is None or len(self._unsynced) + others <= self._sync_files_max:
+            return False
+        self._unsynced, self._made = {}, set()
+        self.disk.sync_filesystem(self._filesystem)
+        return True
+
     def sync_stream(self, key: str) -> None:
         """Make one stream durable below its folder's name; `sync` does what is above it."""
         if key in self._unsynced:
