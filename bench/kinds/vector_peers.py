@@ -80,7 +80,7 @@ def _faiss(args: Args, name: str) -> tuple[float, ...]:
 
 def _connect(args: Args) -> apsw.Connection:
     import apsw
-    import sqlite_vec  # type: ignore[import-untyped]
+    import sqlite_vec
 
     connection = apsw.Connection(str(args.folder / "vectors.db"))
     connection.enable_load_extension(True)

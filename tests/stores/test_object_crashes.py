@@ -154,12 +154,13 @@ def test_a_crash_at_a_disk_operation_leaves_what_was_answered(kind: Crash, whole
 @WAYS
 @pytest.mark.parametrize("kind", ["process", "power"])
 @pytest.mark.parametrize("seed", [2, 3])
-def test_a_crash_at_every_disk_operation_leaves_what_was_answered(
+def test_a_crash_at_every_fourth_disk_operation_leaves_what_was_answered(
     kind: Crash, whole: bool, seed: int
 ) -> None:
+    """Every operation of any one story costs a minute each: another seed looks at others."""
     settings = settings_of(whole=whole)
     begin, end = operations_of(seed, settings)
-    assert sum(lives(seed, at, kind, settings) for at in range(begin + 1, end + 1)) > 100
+    assert sum(lives(seed, at, kind, settings) for at in range(begin + seed, end + 1, 4)) > 25
 
 
 def test_small_ones_go_by_the_log_and_large_ones_do_not() -> None:
@@ -195,6 +196,7 @@ def test_a_failing_sync_or_write_costs_an_outage_and_no_object(
         disk.failing_operations = frozenset([at])
         with suppress(BaseExceptionGroup):
             trio.run(life, disk, at, settings, partial(story.run, disk))
+        disk.failing_operations = frozenset()
         disk.crash("power")
         trio.run(life, disk, at, settings, partial(story.look, where=f"EIO at {at}"))
         check_files(disk, story, f"EIO at operation {at}, seed 4")
