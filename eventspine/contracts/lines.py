@@ -98,6 +98,9 @@ def block_of(data: bytes, skip: int, count: int, lines: int) -> LineBlock:
 
 def _behind(data: bytes, lines: int) -> int:
     """Where the line after the first `lines` begins."""
+    if core is not None:
+        behind: int = core.place_of_line(data, lines, False)
+        return behind
     at = 0
     for _ in range(lines):
         at = data.index(b"\n", at) + 1
@@ -106,6 +109,9 @@ def _behind(data: bytes, lines: int) -> int:
 
 def _before(data: bytes, lines: int) -> int:
     """Where the last `lines` begin."""
+    if core is not None:
+        before: int = core.place_of_line(data, lines, True)
+        return before
     at = len(data)
     for _ in range(lines):
         at = data.rfind(b"\n", 0, at - 1) + 1

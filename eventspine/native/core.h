@@ -55,6 +55,7 @@ PyObject *encode_entries(PyObject *module, PyObject *batch);
 PyObject *extend_known(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *read_nowait(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *count_lines(PyObject *module, PyObject *data);
+PyObject *place_of_line(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *joined_lines(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *sum_crc32(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *keep_blocks(PyObject *module, PyObject *const *args, Py_ssize_t count);

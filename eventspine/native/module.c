@@ -22,6 +22,8 @@ static PyMethodDef methods[] = {
     {"read_nowait", (PyCFunction)(void (*)(void))read_nowait, METH_FASTCALL,
      "read_nowait(fd, count, offset) -> bytes; OSError EAGAIN when it would have to wait"},
     {"count_lines", count_lines, METH_O, "How many newlines are in these bytes."},
+    {"place_of_line", (PyCFunction)(void (*)(void))place_of_line, METH_FASTCALL,
+     "place_of_line(data, lines, from_end) -> offset behind the first or before the last lines"},
     {"joined_lines", (PyCFunction)(void (*)(void))joined_lines, METH_FASTCALL,
      "joined_lines(before, data, start, end, after) -> bytes, with commas for newlines"},
     {"crc32", (PyCFunction)(void (*)(void))sum_crc32, METH_FASTCALL,

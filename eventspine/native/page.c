@@ -1,8 +1,9 @@
-/* What a page of a stream is made of: one read that waits for no device, a count of lines, and the
- * lines as the members of a JSON array.
+/* What a page of a stream is made of: one read that waits for no device, a count of lines, where one
+ * of them begins, and the lines as the members of a JSON array.
  *
  * The twins in Python: Disk.read_nowait, which copies what it has read twice; bytes.count, which
- * takes a nanosecond a byte; bytes.replace and bytes.join, which copy everything once more.
+ * takes a nanosecond a byte; bytes.index and rfind, a call
+ * for each line; bytes.replace and bytes.join, which copy everything once more.
  */
 #define _GNU_SOURCE
 #include "core.h"
@@ -66,6 +67,52 @@ PyObject *count_lines(PyObject *module, PyObject *data) {
         bytes += stretch, size -= stretch;
     }
     return PyLong_FromSsize_t(lines);
+}
+
+/* Where the line after the first `lines` of a text begins; -1 where there are not so many. */
+static Py_ssize_t behind(const char *text, Py_ssize_t size, Py_ssize_t lines) {
+    const char *at = text, *end = text + size;
+    while (lines-- > 0) {
+        const char *found = memchr(at, '\n', (size_t)(end - at));
+        if (found == NULL)
+            return -1;
+        at = found + 1;
+    }
+    return at - text;
+}
+
+/* Where the last `lines` of a text begin, which ends with a newline; -1 as above. */
+static Py_ssize_t before(const char *text, Py_ssize_t size, Py_ssize_t lines) {
+    Py_ssize_t at = size;
+    while (lines-- > 0) {
+        if (at == 0)
+            return -1;
+        const char *found = memrchr(text, '\n', (size_t)(at - 1));
+        at = found == NULL ? 0 : found + 1 - text;
+    }
+    return at;
+}
+
+/* place_of_line(data, lines, from_end) -> offset: behind so many first lines, or before so many
+ * last ones. ValueError when there are fewer. */
+PyObject *place_of_line(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    (void)module;
+    if (count != 3 || !PyBytes_Check(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "place_of_line(data, lines, from_end)");
+        return NULL;
+    }
+    Py_ssize_t lines = PyLong_AsSsize_t(args[1]);
+    int from_end = PyObject_IsTrue(args[2]);
+    if (PyErr_Occurred())
+        return NULL;
+    const char *text = PyBytes_AS_STRING(args[0]);
+    Py_ssize_t size = PyBytes_GET_SIZE(args[0]);
+    Py_ssize_t at = (from_end ? before : behind)(text, size, lines);
+    if (at < 0) {
+        PyErr_SetString(PyExc_ValueError, "there are fewer lines");
+        return NULL;
+    }
+    return PyLong_FromSsize_t(at);
 }
 
 /* joined_lines(before, data, start, end, after) -> bytes

@@ -61,3 +61,27 @@ def test_memory_is_kept_only_in_sizes_that_are_some(core: Any) -> None:
             keep(*sizes)
     with pytest.raises(TypeError):
         keep(1)
+
+
+@given(
+    stored=st.lists(st.binary(max_size=9).map(lambda b: b.replace(b"\n", b"")), max_size=30),
+    data=st.data(),
+)
+def test_a_line_is_found_from_either_end(core: Any, stored: list[bytes], data: Any) -> None:
+    text = b"".join([line + b"\n" for line in stored])
+    first = data.draw(st.integers(0, len(stored)))
+    place = sum(len(line) + 1 for line in stored[:first])
+    assert core.place_of_line(text, first, False) == place
+    assert core.place_of_line(text, len(stored) - first, True) == place
+    for from_end in (False, True):
+        with pytest.raises(ValueError, match="fewer lines"):
+            core.place_of_line(text, len(stored) + 1, from_end)
+
+
+@given(count=st.integers(1, 40), data=st.data())
+def test_a_block_is_cut_out_as_it_is_in_python(count: int, data: Any) -> None:
+    stored = [b"%d" % n * (n % 5) for n in range(count)]
+    skip = data.draw(st.integers(0, count))
+    take = data.draw(st.integers(0, count - skip))
+    text = b"".join([line + b"\n" for line in stored])
+    assert lines.block_of(text, skip, take, count) == stored[skip : skip + take]
