@@ -1,7 +1,7 @@
 """The figures as part of a page: Markdown tables between two marks, each with a chart beside it.
 
-The kinds of store have marks of their own. What people wrote outside the marks stays as it is, and
-so does the part that a run has measured nothing of.
+Each kind of store has marks of its own. What people wrote outside the marks stays as it is, and so
+does a part that a run has measured nothing of: a run says of each part when it was.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.chart import chart
-from bench.kinds.all import PREFIX
+from bench.kinds.all import KINDS, PREFIX
 from bench.result import Result
 from bench.targets import Results, Target, Verdict, missing_from, verdicts
 
-BEGIN, END = "<!-- figures, written by python -m bench -->", "<!-- end of figures -->"
-BEGIN_KINDS = "<!-- figures of the kinds, written by python -m bench kinds -->"
-END_KINDS = "<!-- end of the figures of the kinds -->"
+PARTS = ("", *KINDS, "route")  # "": all that is of no one kind
 IMAGES = "img/performance"
 
 
@@ -42,12 +40,14 @@ def markdown(results: Results, machine: dict[str, Any], rounds: int) -> str:
 
 
 def _missing(results: Results) -> list[Target]:
-    """Targets of this part of the report without a figure."""
-    kinds = any(map(is_of_kinds, results))
-    return [one for one in missing_from(results) if is_of_kinds(one.key) == kinds]
+    """Targets of these parts of the report without a figure."""
+    parts = set(map(part_of, results))
+    return [one for one in missing_from(results) if part_of(one.key) in parts]
 
 
 def _summary(found: Sequence[Verdict], missing: Sequence[Target]) -> list[str]:
+    if not found and not missing:
+        return []
     lines = ["", "### Targets", "", "| target | figure | wanted | |", "| --- | ---: | ---: | --- |"]
     for verdict in found:
         target = verdict.target
@@ -100,23 +100,22 @@ def write(page: Path, results: Results, machine: dict[str, Any], rounds: int) ->
     """Put tables and charts into the page, and take charts of an earlier run away."""
     images = page.parent / IMAGES
     images.mkdir(parents=True, exist_ok=True)
-    for marks, of_kinds in (((BEGIN, END), False), ((BEGIN_KINDS, END_KINDS), True)):
-        part = {key: one for key, one in results.items() if is_of_kinds(key) == of_kinds}
-        if not part:
+    for part in PARTS:
+        found = {key: one for key, one in results.items() if part_of(key) == part}
+        if not found:
             continue
-        replace_figures(page, markdown(part, machine, rounds), marks)
+        replace_figures(page, markdown(found, machine, rounds), part)
         for old in images.glob("*.svg"):
-            if is_of_kinds(old.name.replace("-", "/", 1)) == of_kinds:
+            if part_of(old.name.removesuffix(".svg").replace("-", "/")) == part:
                 old.unlink()
-        for result in part.values():
+        for result in found.values():
             (images / file_of(result)).write_text(chart(result))
 
 
-def replace_figures(page: Path, text: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
-    """Put `text` between two marks of the page; without a page, write one."""
-    begin, end = marks
-    new = f"# Performance\n\n{BEGIN}\n{END}\n\n{BEGIN_KINDS}\n{END_KINDS}\n"
-    old = page.read_text() if page.exists() else new
+def replace_figures(page: Path, text: str, part: str = "") -> None:
+    """Put `text` between the marks of a part of the page; without a page, write one."""
+    begin, end = marks_of(part)
+    old = page.read_text() if page.exists() else _empty_page()
     before, begun, rest = old.partition(begin)
     _, ended, after = rest.partition(end)
     if not (begun and ended):
@@ -124,5 +123,17 @@ def replace_figures(page: Path, text: str, marks: tuple[str, str] = (BEGIN, END)
     page.write_text(f"{before}{begin}\n{text}\n{end}{after}")
 
 
-def is_of_kinds(key: str) -> bool:
-    return key.startswith(PREFIX)
+def _empty_page() -> str:
+    return "\n".join(["# Performance", *("\n{}\n{}".format(*marks_of(part)) for part in PARTS), ""])
+
+
+def marks_of(part: str) -> tuple[str, str]:
+    """The lines before and behind a part."""
+    of = f" of {part}" if part else ""
+    command = f"python -m bench {part}".rstrip()
+    return f"<!-- figures{of}, written by {command} -->", f"<!-- end of the figures{of} -->"
+
+
+def part_of(key: str) -> str:
+    """The part a figure is in: its kind, or the one without a name."""
+    return key.removeprefix(PREFIX).partition("/")[0] if key.startswith(PREFIX) else ""

@@ -75,7 +75,7 @@ def test_a_target_without_its_figure_is_called_not_measured() -> None:
     result = result_of("full_read", us=[2.0], **{XRANGE: [1.0]})
     text = page.markdown({result.key: result}, MACHINE, 1)
     assert "| a full read as a multiple of Redis XRANGE | 2.00 | 1 | reached |" in text
-    others = [one for one in targets.TARGETS if not page.is_of_kinds(one.key)]
+    others = [one for one in targets.TARGETS if not page.part_of(one.key)]
     assert text.count("not measured |") == len(others) - 1
 
 
@@ -102,29 +102,34 @@ def test_who_is_missing_or_fails_has_a_row_and_the_others_go_on(tmp_path: Path) 
 
 def test_what_people_wrote_outlives_new_figures(tmp_path: Path) -> None:
     path = tmp_path / "page.md"
-    path.write_text(f"# Ours\nbefore\n{page.BEGIN}\nold\n{page.END}\nafter\n")
+    path.write_text("# Ours\nbefore\n{}\nold\n{}\nafter\n".format(*page.marks_of("")))
     page.replace_figures(path, "new")
-    assert path.read_text() == f"# Ours\nbefore\n{page.BEGIN}\nnew\n{page.END}\nafter\n"
+    new = "# Ours\nbefore\n{}\nnew\n{}\nafter\n".format(*page.marks_of(""))
+    assert path.read_text() == new
 
 
-def test_the_kinds_have_a_part_of_their_own(tmp_path: Path) -> None:
+def test_each_kind_has_a_part_of_its_own(tmp_path: Path) -> None:
     path, images = tmp_path / "page.md", tmp_path / page.IMAGES
-    general, kinds = (result_of(key, us=[2.0], them=[1.0]) for key in ("full_read", "kinds/t/9"))
-    page.write(path, {"full_read": general, "kinds/t/9": kinds}, MACHINE, 1)
+    keys = ("full_read", "kinds/tables/9", "kinds/memory/9")
+    page.write(path, {key: result_of(key, us=[2.0], them=[1.0]) for key in keys}, MACHINE, 1)
     first = path.read_text()
-    assert first.index("Title of full_read") < first.index(page.BEGIN_KINDS)
-    assert first.index(page.BEGIN_KINDS) < first.index("Title of kinds/t/9")
-    assert sorted(one.name for one in images.iterdir()) == ["full_read.svg", "kinds-t-9.svg"]
-    page.write(path, {"kinds/t/10": result_of("kinds/t/10", us=[2.0])}, MACHINE, 1)
-    second = path.read_text()
-    assert second.partition(page.BEGIN_KINDS)[0] == first.partition(page.BEGIN_KINDS)[0]
-    assert "kinds/t/9" not in second
-    assert sorted(one.name for one in images.iterdir()) == ["full_read.svg", "kinds-t-10.svg"]
+    places = [first.index(f"Title of {key}") for key in keys]
+    assert places == sorted(places)
+    page.write(path, {"kinds/tables/10": result_of("kinds/tables/10", us=[2.0])}, MACHINE, 1)
+    second, (begin, end) = path.read_text(), page.marks_of("tables")
+    assert second.partition(begin)[0] == first.partition(begin)[0]
+    assert second.partition(end)[2] == first.partition(end)[2]
+    assert "kinds/tables/9" not in second
+    assert sorted(one.name for one in images.iterdir()) == [
+        "full_read.svg",
+        "kinds-memory-9.svg",
+        "kinds-tables-10.svg",
+    ]
 
 
 def test_a_page_that_lost_its_marks_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "page.md"
-    path.write_text(f"# Ours\n{page.BEGIN}\nall that follows is by people\n")
+    path.write_text(f"# Ours\n{page.marks_of('')[0]}\nall that follows is by people\n")
     with pytest.raises(ValueError, match="has no"):
         page.replace_figures(path, "new")
     assert "by people" in path.read_text()
