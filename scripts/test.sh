@@ -27,8 +27,13 @@ printf '\n%s\n' "$summary"
 
 if [ $# -gt 0 ]; then
     pytest "$@" || failed="$failed tests"
-else # shared out as they run; one worker more than processors, since a third of the time is waiting
-    pytest -n "$(($(nproc) + 1))" --dist worksteal -m "not alone" || failed="$failed tests"
+else
+    # Servers under torture and browsers have deadlines: no more of them at once than processors.
+    # The rest waits a third of its time, so one worker more keeps all of them busy.
+    crowd="torture or browser or root"
+    pytest -n "$(nproc)" --dist worksteal -m "($crowd) and not alone" || failed="$failed torture"
+    pytest -n "$(($(nproc) + 1))" --dist worksteal -m "not ($crowd or alone)" ||
+        failed="$failed tests"
     pytest -m alone || failed="$failed alone"
 fi
 if [ -n "$failed" ]; then
