@@ -5,7 +5,7 @@ ROOT ?= var
 N ?= 100
 SEED ?= 0
 ARGS ?=
-JOBS ?= $(shell nproc)
+JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 
 BIN := .venv/bin
 BUILD := pyproject.toml scripts/venv.sh scripts/install.sh requirements/build.txt \
