@@ -1,18 +1,25 @@
-"""The answer that is a page of a stream, and the headers that say where a stream stands."""
+"""The answers that are events of a stream, and the headers that say where a stream stands."""
 
 from __future__ import annotations
 
 from eventspine.api.answer import JSON, Answer, Header
-from eventspine.api.bodies import page_body
-from eventspine.contracts.answers import Head, Page
+from eventspine.api.bodies import page_body, selection_body
+from eventspine.contracts.answers import Head, Page, Selection
 from eventspine.contracts.cursor import Cursor
 
 
 def page_answer(page: Page) -> Answer:
-    headers = head_headers(Head(page.head, page.earliest, page.closed))
-    # A page is tenant data chosen by headers and grows by the second: no cache may keep it.
-    headers += [(b"cache-control", b"no-store"), (b"vary", b"accept")]
-    return Answer(200, page_body(page), JSON, headers)
+    return Answer(200, page_body(page), JSON, _listed(page))
+
+
+def found_answer(found: Selection) -> Answer:
+    return Answer(200, selection_body(found), JSON, _listed(found))
+
+
+def _listed(events: Page | Selection) -> list[Header]:
+    """Events are tenant data chosen by headers, and grow by the second: no cache may keep them."""
+    headers = head_headers(Head(events.head, events.earliest, events.closed))
+    return [*headers, (b"cache-control", b"no-store"), (b"vary", b"accept")]
 
 
 def head_headers(head: Head) -> list[Header]:

@@ -10,17 +10,17 @@ from starlette.types import ASGIApp
 
 from eventspine.api import negotiation, query
 from eventspine.api.answer import JSON, Answer, json_answer
-from eventspine.api.bodies import appended_body, selection_body
+from eventspine.api.bodies import appended_body
 from eventspine.api.body import read_body, refuse_long
 from eventspine.api.call import Call
 from eventspine.api.context import QUERY_NAMES, ContextReader
 from eventspine.api.live import multiplex
 from eventspine.api.live.many_tails import ManyTails
 from eventspine.api.live.tail import StreamTail
-from eventspine.api.page_answer import head_headers, page_answer, position_headers
+from eventspine.api.page_answer import found_answer, head_headers, page_answer, position_headers
 from eventspine.api.presence import while_connected
 from eventspine.api.service import SpineService
-from eventspine.contracts.answers import Appended, Head, Page, Selection
+from eventspine.contracts.answers import Appended, Page
 from eventspine.contracts.context import RequestContext
 from eventspine.contracts.errors import InvalidRequest
 from eventspine.contracts.ids import checked_id
@@ -124,7 +124,7 @@ class StreamEndpoints:
         found = await self._spine.query(
             stream_id, wanted, context, after=_position(values, "after"), limit=limit
         )
-        return _found_answer(found)
+        return found_answer(found)
 
     async def head(self, call: Call) -> ASGIApp:
         values = query.parsed(call.query, PAGE_NAMES)
@@ -184,9 +184,3 @@ def _append_answer(call: Call, appended: Appended) -> Answer:
     if minimal:
         headers.append((b"preference-applied", b"return=minimal"))
     return Answer(status, appended_body(appended, minimal), JSON, headers)
-
-
-def _found_answer(found: Selection) -> Answer:
-    headers = head_headers(Head(found.head, found.earliest, found.closed))
-    headers += [(b"cache-control", b"no-store"), (b"vary", b"accept")]
-    return Answer(200, selection_body(found), JSON, headers)

@@ -21,7 +21,14 @@ import orjson
 from eventspine.api.bodies import appended_body
 from eventspine.api.context import new_request_id
 from eventspine.api.every_answer import EveryAnswer
-from eventspine.api.lane.connection import Connection, StatusLines, header_lines
+from eventspine.api.lane.connection import (
+    ADDRESS,
+    HEAD_BYTES_MAX,
+    TEMPLATE,
+    Connection,
+    StatusLines,
+    header_lines,
+)
 from eventspine.api.lane.known_heads import Head, KnownHeads
 from eventspine.api.lane.turns import Turns
 from eventspine.api.service import SpineService
@@ -29,11 +36,9 @@ from eventspine.contracts.answers import Appended
 from eventspine.contracts.wire import decode_many, decode_one
 from eventspine.native import core
 
-HEAD_BYTES_MAX = 2048
 BODY_BYTES_MAX = 256 * 1024  # a longer body takes so long that its way does not matter
-TEMPLATE = "/v1/streams/{stream_id}/events"
 
-_LINE = re.compile(rb"POST (/v1/streams/([A-Za-z0-9_.~:@-]{1,255})/events) HTTP/1\.1\r\n").match
+_LINE = re.compile(rb"POST %b HTTP/1\.1\r\n" % ADDRESS).match
 _OWN = (
     b'etag: "%b"\r\nx-stream-head: %b\r\n%bcontent-type: application/json\r\ncontent-length: %d\r\n'
 )

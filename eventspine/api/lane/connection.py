@@ -1,4 +1,4 @@
-"""Who asked, as a lane sees it; and what both lanes make of an answer."""
+"""What the lanes have in common: which addresses are theirs, who asked, how an answer begins."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Any, Protocol
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from eventspine.api.answer import Header
+
+HEAD_BYTES_MAX = 2048
+TEMPLATE = "/v1/streams/{stream_id}/events"
+PLAIN_ID = rb"[A-Za-z0-9_.~:@-]{1,255}"  # one that no escape stands in
+ADDRESS = rb"(/v1/streams/(%b)/events)" % PLAIN_ID
 
 
 class Connection(Protocol):

@@ -15,18 +15,21 @@ import time
 
 from eventspine.api.context import new_request_id
 from eventspine.api.every_answer import EveryAnswer
-from eventspine.api.lane.connection import Connection, StatusLines, header_lines
+from eventspine.api.lane.connection import (
+    ADDRESS,
+    HEAD_BYTES_MAX,
+    PLAIN_ID,
+    TEMPLATE,
+    Connection,
+    StatusLines,
+    header_lines,
+)
 from eventspine.api.lane.known_heads import KnownHeads
 from eventspine.api.page_answer import page_answer
 from eventspine.api.service import SpineService
 
-HEAD_BYTES_MAX = 2048
-TEMPLATE = "/v1/streams/{stream_id}/events"
-
-_LINE = re.compile(
-    rb"GET (/v1/streams/([A-Za-z0-9_.~:@-]{1,255})/events)(?:\?([^ #\r\n]*))? HTTP/1\.1\r\n"
-).match
-_PIECE = re.compile(rb"(?:limit=([0-9]{1,9})|after=([A-Za-z0-9_.~:@-]{1,255}))").fullmatch
+_LINE = re.compile(rb"GET %b(?:\?([^ #\r\n]*))? HTTP/1\.1\r\n" % ADDRESS).match
+_PIECE = re.compile(rb"limit=([0-9]{1,9})|after=(%b)" % PLAIN_ID).fullmatch
 
 
 class PageLane:
