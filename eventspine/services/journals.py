@@ -26,6 +26,7 @@ from eventspine.services.bindings import MOVES_MAX
 from eventspine.services.routing.service import RouteService
 
 SCOPES_MAX = 100_000
+ORIGINS_MAX = 1_000  # of a scope
 S = TypeVar("S", bound=State[Any])
 A = TypeVar("A")
 
@@ -36,6 +37,7 @@ class _Bound(NamedTuple):
     routing: bytes
     backend: StreamHost
     upload_key: Secret | None
+    origins: dict[str, Origin]  # by name
 
 
 class Journals:
@@ -72,25 +74,16 @@ class Journals:
             name: the last part of its key; one that clients choose is theirs to have checked.
             blob: bytes that the records name, if there are any: durable with them.
         """
-        for _ in range(MOVES_MAX):
+        scope, moves = context.scope, 0
+        while True:
             try:
-                return await self._ask(kind, name, context, decide, blob)
-            except RouteMoved:
-                continue  # since it was looked up: nothing was decided
-        return await self._ask(kind, name, context, decide, blob)
-
-    async def _ask(
-        self,
-        kind: ResourceKind,
-        name: str,
-        context: RequestContext,
-        decide: Decide[S, A],
-        blob: StreamCommit | None,
-    ) -> A:
-        bound = self._known.get((kind, context.scope)) or await self._bind(kind, context.scope)
-        members = b'"stream_id":%b,"routing":%b' % (encode_json(name), bound.routing)
-        origin = Origin(bound.prefix + path_segment(name), context.mode, members)
-        return await bound.host.ask(origin, decide, blob)
+                bound = self._known.get((kind, scope)) or await self._bind(kind, scope)
+                origin = bound.origins.get(name) or _origin(bound, name, context.mode)
+                return await bound.host.ask(origin, decide, blob)
+            except RouteMoved:  # since it was looked up: nothing was decided
+                moves += 1
+                if moves > MOVES_MAX:
+                    raise
 
     async def place(self, kind: ResourceKind, context: RequestContext) -> tuple[StreamHost, str]:
         """The backend of a scope, and what the keys of its journals begin with."""
@@ -117,7 +110,7 @@ class Journals:
         host = owner.handle.journals[kind.value]
         prefix = f"{kind.value}/{scope.path}/"
         upload_key = owner.handle.upload_keys.get(owner.route.key)
-        bound = _Bound(host, prefix, encode_json(routing), owner.handle, upload_key)
+        bound = _Bound(host, prefix, encode_json(routing), owner.handle, upload_key, {})
         if len(self._known) >= SCOPES_MAX:
             self._known.clear()
         if generation == self._generation:  # else a route changed while this one was resolved
@@ -137,3 +130,13 @@ class Journals:
             RouteKey(kind.value, scope.tenant_id, scope.env, scope.project_id, scope.mode)
             for kind, scope in self._known
         }
+
+
+def _origin(bound: _Bound, name: str, mode: str) -> Origin:
+    """Whose the journal of this name is; kept, since it costs more than most decisions."""
+    members = b'"stream_id":%b,"routing":%b' % (encode_json(name), bound.routing)
+    origin = Origin(bound.prefix + path_segment(name), mode, members)
+    if len(bound.origins) >= ORIGINS_MAX:
+        bound.origins.clear()
+    bound.origins[name] = origin
+    return origin
