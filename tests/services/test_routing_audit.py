@@ -155,6 +155,7 @@ async def test_strict_a_change_fails_when_the_backend_of_the_audit_fails(
         def full(batch: object) -> None:
             raise StoreFull("no space left")
 
+        assert host.writer is not None
         with monkeypatch.context() as patch:
             patch.setattr(host.store, "commit", full)
             patch.setattr(host.writer.thread, "commit", full)
@@ -177,6 +178,7 @@ async def test_what_the_tenant_cannot_keep_the_system_does_so_that_repairs_work(
         def full(batch: object) -> None:
             raise StoreFull("no space left")
 
+        assert host.writer is not None
         monkeypatch.setattr(host.writer.thread, "commit", full)
         await spine.routes.update(route(name="b"), by="bob")
         intent = (await records(spine, "routing.update", SYSTEM))[-1]["payload"]["metadata"]
