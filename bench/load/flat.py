@@ -78,7 +78,7 @@ async def flat(args: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sizes", type=lambda text: [int(size) for size in text.split(",")])
-    parser.add_argument("--warm", type=int, default=200_000)
+    parser.add_argument("--warm", type=int, default=2_000_000)
     parser.add_argument("--settle", type=float, default=2.0, help="after the files have it all, s")
     parser.add_argument("--folder", required=True)
     print(orjson.dumps(uvloop.run(flat(parser.parse_args()))).decode())

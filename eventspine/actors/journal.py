@@ -14,7 +14,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from eventspine.contracts.cursor import Cursor
 from eventspine.contracts.errors import ScopeMismatch, TooLarge
 from eventspine.contracts.journal import State
 from eventspine.contracts.stores import CommitKind, StreamCommit, StreamHead
@@ -23,6 +22,8 @@ from eventspine.runtime.ticket import Ticket
 S = TypeVar("S", bound=State[Any])
 
 _encode = msgspec.json.Encoder().encode
+LINE = b'%b,%b,"sequence":%d,"cursor":"%016d_%016d"}'
+"""A record without its brace, whose it is, sequence; epoch and sequence: contracts/cursor.py."""
 
 
 class Origin(NamedTuple):
@@ -39,12 +40,7 @@ def lines_of(
     """Records as lines of a stream. Raises TooLarge."""
     lines = []
     for sequence, record in enumerate(records, first):
-        line = b'%b,%b,"sequence":%d,"cursor":"%b"}' % (
-            _encode(record)[:-1],
-            origin.members,
-            sequence,
-            str(Cursor(epoch, sequence)).encode(),
-        )
+        line = LINE % (_encode(record)[:-1], origin.members, sequence, epoch, sequence)
         if len(line) > bytes_max:
             raise TooLarge(
                 f"{len(line)} bytes as stored", limit="event_bytes_max", maximum=bytes_max
@@ -143,10 +139,13 @@ class Base(NamedTuple):
 
 
 class JournalActor(Generic[S]):
-    """`base`: what is beside the journal. `since`: what was decided since that is being made."""
+    """`base`: what is beside the journal. `since`: what was decided since that is being made.
+
+    `look_at`: with so many records it is asked whether writing it anew is worth it.
+    """
 
     __slots__ = (
-        *("base", "compact_at", "epoch", "key", "mode", "pending", "sequence", "since"),
+        *("base", "epoch", "key", "look_at", "mode", "pending", "sequence", "since"),
         "state",
     )
 
@@ -157,7 +156,7 @@ class JournalActor(Generic[S]):
         self.mode = head.mode
         self.state = state
         self.pending: deque[JournalCommit] = deque()
-        self.compact_at = 0
+        self.look_at = 0
         self.base = base
         self.since: list[msgspec.Struct] | None = None
 

@@ -75,14 +75,17 @@ class Anew(Generic[S]):
 
     def look(self, actor: JournalActor[S], origin: Origin) -> None:
         """Write the journal anew if that is worth it; what is decided stays as it is."""
-        live = actor.state.live
-        if (
-            actor.since is not None
-            or live is None
-            or actor.records < max(RECORDS_MIN, SHARE * live, actor.compact_at)
-        ):
+        records = actor.records
+        if actor.since is not None or records < actor.look_at:
             return
-        actor.compact_at = 2 * actor.records  # not tried again soon if it cannot be done now
+        live = actor.state.live
+        if live is None:
+            return
+        wanted = max(RECORDS_MIN, SHARE * live)
+        if records < wanted:  # counting costs; what shrinks meanwhile is noticed a little later
+            actor.look_at = records + max(1, (wanted - records) // 2)
+            return
+        actor.look_at = 2 * records  # not tried again soon if it cannot be done now
         lines = self._small(actor, origin, live)
         if lines is not None:
             self._replace(actor, origin, lines, None)
@@ -123,7 +126,7 @@ class Anew(Generic[S]):
         if not self._host.open_writer(actor.key).submit_together(parts):
             return False
         actor.pending += own
-        actor.epoch, actor.sequence, actor.compact_at = actor.epoch + 1, len(lines), 0
+        actor.epoch, actor.sequence, actor.look_at = actor.epoch + 1, len(lines), 0
         actor.mode, actor.base = origin.mode if lines else None, base
         return True
 

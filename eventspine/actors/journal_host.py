@@ -75,17 +75,21 @@ class JournalHost(Generic[S]):
         if actor is None:
             self._host.admit()
             turn = self._turn(origin, decide, blob)
-            return await (await self.directory.turn(origin.key, turn))()
-        return await self._decided(actor, origin, decide, blob)()
+            answer, gate = await self.directory.turn(origin.key, turn)
+        else:
+            answer, gate = self._decided(actor, origin, decide, blob)
+        if gate is not None:
+            await gate
+        return answer
 
     # --- one decision ---
 
     def _turn(
         self, origin: Origin, decide: Decide[S, A], blob: StreamCommit | None
-    ) -> Callable[[JournalActor[S]], Awaitable[Callable[[], Awaitable[A]]]]:
+    ) -> Callable[[JournalActor[S]], Awaitable[tuple[A, Ticket[None] | None]]]:
         """The same in a turn, which ends before the disk is waited for."""
 
-        async def turn(actor: JournalActor[S]) -> Callable[[], Awaitable[A]]:
+        async def turn(actor: JournalActor[S]) -> tuple[A, Ticket[None] | None]:
             return self._decided(actor, origin, decide, blob)
 
         return turn
@@ -96,20 +100,21 @@ class JournalHost(Generic[S]):
         origin: Origin,
         decide: Decide[S, A],
         blob: StreamCommit | None,
-    ) -> Callable[[], Awaitable[A]]:
-        """From looking at the state to changing it: nothing awaits in here."""
+    ) -> tuple[A, Ticket[None] | None]:
+        """From looking at the state to changing it: nothing awaits in here.
+
+        Answers, too, what to wait for until all that is decided by now is durable; None: it is.
+        """
         refuse_moved(self._host.fences, origin.key, origin.mode)
         actor.check_mode(origin.mode)
         decision = decide(actor.state)
         if decision.records:
             self._record(actor, origin, decision, blob)
-        gate = self._gate(actor)
-
-        async def answer() -> A:
-            await gate()
-            return decision.answer
-
-        return answer
+        if not actor.pending:
+            return decision.answer, None
+        ticket: Ticket[None] = self._host.new_ticket()
+        actor.pending[-1].waiting.append(ticket)
+        return decision.answer, ticket
 
     def _record(
         self,
@@ -135,18 +140,6 @@ class JournalHost(Generic[S]):
             actor.since += decision.records
         self.anew.look(actor, origin)
 
-    def _gate(self, actor: JournalActor[S]) -> Callable[[], Awaitable[None]]:
-        """What waits until all that is decided by now is durable."""
-        if not actor.pending:
-            return _open_gate
-        ticket: Ticket[None] = self._host.new_ticket()
-        actor.pending[-1].waiting.append(ticket)
-
-        async def wait() -> None:
-            await ticket
-
-        return wait
-
     async def _activate(self, key: str) -> JournalActor[S]:
         store = self._host.open_store()
         head = await store.head(key)
@@ -165,7 +158,3 @@ async def passivate_idle(
             await tasks.start(host.directory.passivate_idle)
             await tasks.start(host.anew.serve)
         task_status.started()
-
-
-async def _open_gate() -> None:
-    return None

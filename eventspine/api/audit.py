@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from eventspine.api import query
 from eventspine.api.address import RawRoute
-from eventspine.api.answer import Header, json_answer
+from eventspine.api.answer import NO_STORE, json_answer
 from eventspine.api.call import Call
 from eventspine.api.context import ContextReader
 from eventspine.api.operation import BODY, OWNER, WRITING, Described, Operation, member
@@ -22,7 +22,6 @@ from eventspine.api.service import SpineService
 from eventspine.contracts.audit import AUDIT_SURFACE, audit_event, places
 from eventspine.contracts.errors import InvalidRequest
 
-_NO_STORE: Header = (b"cache-control", b"no-store")
 _OBJECTS = ("metadata", "input_data", "output_data")
 
 
@@ -41,7 +40,7 @@ class AuditEndpoints:
         members = await json_members(call, self._bytes_max)
         event = audit_event(context, **_record(members))
         kept = await self._audit.keep(places(context), [event], str(members["action"]))
-        return json_answer(200, {"kept": kept}, [_NO_STORE])
+        return json_answer(200, {"kept": kept}, [NO_STORE])
 
 
 def _record(members: dict[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,10 @@ import dataclasses
 
 from starlette.types import ASGIApp
 
-from eventspine.api.answer import Answer, json_answer
+from eventspine.api.answer import NO_STORE, Answer, json_answer
 from eventspine.api.call import Call
 from eventspine.api.metrics import MEDIA_TYPE, Metrics
 from eventspine.api.service import SpineService
-
-_NO_STORE = (b"cache-control", b"no-store")
 
 
 class HealthEndpoints:
@@ -20,15 +18,15 @@ class HealthEndpoints:
 
     async def alive(self, call: Call) -> ASGIApp:
         """The process answers; nothing else is looked at, so a slow disk restarts nobody."""
-        return json_answer(200, {"alive": True}, [_NO_STORE])
+        return json_answer(200, {"alive": True}, [NO_STORE])
 
     async def ready(self, call: Call) -> ASGIApp:
         report = dict(self._spine.ready())
-        return json_answer(200 if report["ready"] else 503, report, [_NO_STORE])
+        return json_answer(200 if report["ready"] else 503, report, [NO_STORE])
 
     async def supervisor(self, call: Call) -> ASGIApp:
         """What runs, what was restarted and why (`causes`), and what may still be."""
-        return json_answer(200, dataclasses.asdict(self._spine.tree()), [_NO_STORE])
+        return json_answer(200, dataclasses.asdict(self._spine.tree()), [NO_STORE])
 
     async def metrics(self, call: Call) -> ASGIApp:
-        return Answer(200, self._metrics.exposition(), MEDIA_TYPE, [_NO_STORE])
+        return Answer(200, self._metrics.exposition(), MEDIA_TYPE, [NO_STORE])

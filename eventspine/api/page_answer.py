@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventspine.api.answer import JSON, Answer, Header
+from eventspine.api.answer import JSON, NO_STORE, Answer, Header
 from eventspine.api.bodies import page_body, selection_body
 from eventspine.contracts.answers import Head, Page, Selection
 from eventspine.contracts.cursor import Cursor
@@ -19,7 +19,7 @@ def found_answer(found: Selection) -> Answer:
 def _listed(events: Page | Selection) -> list[Header]:
     """Events are tenant data chosen by headers, and grow by the second: no cache may keep them."""
     headers = head_headers(Head(events.head, events.earliest, events.closed))
-    return [*headers, (b"cache-control", b"no-store"), (b"vary", b"accept")]
+    return [*headers, NO_STORE, (b"vary", b"accept")]
 
 
 def head_headers(head: Head) -> list[Header]:

@@ -9,7 +9,7 @@ import anyio
 from starlette.types import ASGIApp
 
 from eventspine.api import negotiation, query
-from eventspine.api.answer import JSON, Answer, json_answer
+from eventspine.api.answer import JSON, NO_STORE, Answer, json_answer
 from eventspine.api.bodies import appended_body
 from eventspine.api.body import read_body, refuse_long
 from eventspine.api.call import Call
@@ -133,7 +133,7 @@ class StreamEndpoints:
         stream_id, context = self._addressed(call)
         head = await self._spine.head(stream_id, context)
         headers = head_headers(head)
-        headers += [(b"content-type", JSON), (b"cache-control", b"no-store"), (b"vary", b"accept")]
+        headers += [(b"content-type", JSON), NO_STORE, (b"vary", b"accept")]
         return Answer(200, headers=headers)
 
     async def tail(self, call: Call) -> ASGIApp:

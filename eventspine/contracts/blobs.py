@@ -52,6 +52,20 @@ class BlobReader(ABC):
         """Let go of it. Closing again is no error."""
 
 
+class BytesReader(BlobReader):
+    """Bytes that are in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    async def read(self, count: int, offset: int) -> bytes:
+        return self._data[offset : offset + count]
+
+    async def aclose(self) -> None:
+        return None
+
+
 class BlobStore(ABC):
     """Blobs by folder and name.
 
@@ -81,6 +95,14 @@ class BlobStore(ABC):
     @abstractmethod
     async def open(self, folder: str, *names: str) -> BlobReader | None:
         """What the first of these names that is there stands for now; None: none is there."""
+
+    def at_hand(self, folder: str, name: str, size: int) -> bytes | None:
+        """What a name stands for, if it has `size` bytes and nothing has to be waited for.
+
+        None: use `open`. Who asks has to know the bytes when it sees them: an earlier or later
+        content of the name can have as many.
+        """
+        return None
 
     @abstractmethod
     async def delete(self, folder: str, name: str) -> bool:

@@ -6,6 +6,7 @@ Times are ISO 8601 in UTC with milliseconds, which compare as text.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -14,6 +15,7 @@ from eventspine.contracts.errors import InvalidRequest
 
 TTL_S_MIN = 0.001
 TTL_S_MAX = 100 * 366 * 86_400
+LATER_MAX = 1_024
 
 
 class Entry(NamedTuple):
@@ -36,7 +38,8 @@ class Entry(NamedTuple):
     @property
     def size(self) -> int:
         """What it counts against `memory_bytes_max`: key and value in UTF-8."""
-        return len(self.key.encode()) + len(self.json)
+        key = self.key
+        return len(key if key.isascii() else key.encode()) + len(self.json)
 
     def is_there(self, now: str) -> bool:
         return self.expires_at is None or now < self.expires_at
@@ -113,6 +116,7 @@ def checked_ttl(ttl_s: float) -> float:
     return ttl_s
 
 
+@lru_cache(LATER_MAX)
 def later(now: str, ttl_s: float) -> str:
     """The time `ttl_s` seconds after `now`, in the same form."""
     at = datetime.fromisoformat(now).astimezone(UTC) + timedelta(milliseconds=round(ttl_s * 1000))

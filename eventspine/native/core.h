@@ -54,6 +54,7 @@ int write_plainly(int fd, const char *data, Py_ssize_t size, off_t offset);
 PyObject *encode_entries(PyObject *module, PyObject *batch);
 PyObject *extend_known(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *read_nowait(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *read_file_nowait(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *count_lines(PyObject *module, PyObject *data);
 PyObject *place_of_line(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *joined_lines(PyObject *module, PyObject *const *args, Py_ssize_t count);

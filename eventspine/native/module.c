@@ -21,6 +21,8 @@ static PyMethodDef methods[] = {
      "extend_known(adding, batch, other): Backlog.add for many."},
     {"read_nowait", (PyCFunction)(void (*)(void))read_nowait, METH_FASTCALL,
      "read_nowait(fd, count, offset) -> bytes; OSError EAGAIN when it would have to wait"},
+    {"read_file_nowait", (PyCFunction)(void (*)(void))read_file_nowait, METH_FASTCALL,
+     "read_file_nowait(path, size) -> bytes, or None where it is not so or would have to wait"},
     {"count_lines", count_lines, METH_O, "How many newlines are in these bytes."},
     {"place_of_line", (PyCFunction)(void (*)(void))place_of_line, METH_FASTCALL,
      "place_of_line(data, lines, from_end) -> offset behind the first or before the last lines"},

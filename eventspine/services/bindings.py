@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from eventspine.actors.host import StreamHost
@@ -15,16 +16,15 @@ from eventspine.actors.route import RouteActors
 from eventspine.contracts.audit import AUDIT_STREAM, AUDIT_SURFACE
 from eventspine.contracts.context import Scope
 from eventspine.contracts.errors import RouteMoved, StreamSealed
-from eventspine.contracts.route import ResourceKind, RouteKey
+from eventspine.contracts.route import ResourceKind
 from eventspine.contracts.wire import encode_json
 from eventspine.services.audit import is_unaudited
 from eventspine.services.envelope import Place, place_of
+from eventspine.services.resolved import MOVES_MAX, Resolved, routing_of, row_of
 from eventspine.services.routing.service import RouteService
 
 T = TypeVar("T")
-MOVES_MAX = 8
 PLACES_MAX = 65_536
-SCOPES_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,37 +70,24 @@ class Bindings:
         actors: RouteActors[StreamHost],
         kind: ResourceKind = ResourceKind.EVENT_STREAM,
     ) -> None:
-        self.known: dict[Scope, Binding] = {}
         self._kind = kind.value
-        self._routes = routes
-        self._actors = actors
-        self._generation = 0
-        routes.on_change(self._route_changed, self._scopes)
-        routes.on_hold(self.forget)
+        self._resolved: Resolved[Scope, Binding] = Resolved(
+            routes, actors, partial(row_of, kind.value)
+        )
+        self.known = self._resolved.known
 
     async def of(self, scope: Scope) -> Binding:
         """The binding of a scope. Raises what resolving its route raises."""
         return self.known.get(scope) or await self._bind(scope)
 
     async def _bind(self, scope: Scope) -> Binding:
-        kind, generation = self._kind, self._generation
-        route = self._routes.get_route(
-            kind, scope.tenant_id, scope.env, scope.project_id, scope.mode, how="binding"
-        )
-        owner = await self._actors.resolve(route.key)
-        routing = {
-            "tenant_id": scope.tenant_id,
-            "env": scope.env,
-            "mode": scope.mode,
-            "project_id": scope.project_id,
-        }
+        kind, generation = self._kind, self._resolved.generation
+        owner = await self._resolved.owner(kind, scope)
+        routing = routing_of(scope)
         prefix, json = f"{kind}/{scope.path}/", encode_json(routing)
         sealed = AUDIT_STREAM if scope.surface_id == AUDIT_SURFACE else None
         binding = Binding(owner.handle, prefix, routing, json, sealed=sealed)
-        if len(self.known) >= SCOPES_MAX:
-            self.known.clear()  # scopes are few; this bounds a client that invents surfaces
-        if generation == self._generation:  # else a route changed while this one was resolved
-            self.known[scope] = binding
+        self._resolved.keep(scope, binding, generation)
         return binding
 
     async def at_its_host(self, scope: Scope, work: Callable[[Binding], Awaitable[T]]) -> T:
@@ -114,14 +101,3 @@ class Bindings:
             except RouteMoved:
                 continue  # since it was looked up: nothing was done
         return await work(await self.of(scope))
-
-    def forget(self) -> None:
-        """Resolve every scope again."""
-        self._generation += 1
-        self.known.clear()
-
-    async def _route_changed(self, key: RouteKey) -> None:
-        self.forget()
-
-    def _scopes(self) -> set[RouteKey]:
-        return {RouteKey(self._kind, s.tenant_id, s.env, s.project_id, s.mode) for s in self.known}

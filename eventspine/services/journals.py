@@ -17,15 +17,15 @@ from eventspine.contracts.context import RequestContext, Scope
 from eventspine.contracts.errors import RouteMoved
 from eventspine.contracts.ids import path_segment
 from eventspine.contracts.journal import Decide, State
-from eventspine.contracts.route import ResourceKind, RouteKey
+from eventspine.contracts.route import ResourceKind
 from eventspine.contracts.secrets import Secret
 from eventspine.contracts.stores import StreamCommit
 from eventspine.contracts.wire import WallClock, encode_json
 from eventspine.services.audit import Audit
-from eventspine.services.bindings import MOVES_MAX
+from eventspine.services.resolved import MOVES_MAX, Resolved, routing_of, row_of
 from eventspine.services.routing.service import RouteService
 
-SCOPES_MAX = 100_000
+ORIGINS_MAX = 1_000  # of a scope
 S = TypeVar("S", bound=State[Any])
 A = TypeVar("A")
 
@@ -36,20 +36,19 @@ class _Bound(NamedTuple):
     routing: bytes
     backend: StreamHost
     upload_key: Secret | None
+    origins: dict[str, Origin]  # by name
 
 
 class Journals:
     """The journals of all kinds, and the clock their records are dated by."""
 
     def __init__(self, routes: RouteService, actors: RouteActors[StreamHost]) -> None:
-        self._routes = routes
-        self._actors = actors
-        self._known: dict[tuple[ResourceKind, Scope], _Bound] = {}
-        self._generation = 0
+        self._resolved: Resolved[tuple[ResourceKind, Scope], _Bound] = Resolved(
+            routes, actors, lambda key: row_of(key[0].value, key[1])
+        )
+        self._known = self._resolved.known
         self._clock = WallClock(time.time)
         self.audit: Audit | None = None
-        routes.on_change(self._route_changed, self._scopes)
-        routes.on_hold(self.forget)
 
     def now(self) -> str:
         """The time of day, ISO 8601 in UTC with milliseconds."""
@@ -72,25 +71,16 @@ class Journals:
             name: the last part of its key; one that clients choose is theirs to have checked.
             blob: bytes that the records name, if there are any: durable with them.
         """
-        for _ in range(MOVES_MAX):
+        scope, moves = context.scope, 0
+        while True:
             try:
-                return await self._ask(kind, name, context, decide, blob)
-            except RouteMoved:
-                continue  # since it was looked up: nothing was decided
-        return await self._ask(kind, name, context, decide, blob)
-
-    async def _ask(
-        self,
-        kind: ResourceKind,
-        name: str,
-        context: RequestContext,
-        decide: Decide[S, A],
-        blob: StreamCommit | None,
-    ) -> A:
-        bound = self._known.get((kind, context.scope)) or await self._bind(kind, context.scope)
-        members = b'"stream_id":%b,"routing":%b' % (encode_json(name), bound.routing)
-        origin = Origin(bound.prefix + path_segment(name), context.mode, members)
-        return await bound.host.ask(origin, decide, blob)
+                bound = self._known.get((kind, scope)) or await self._bind(kind, scope)
+                origin = bound.origins.get(name) or _origin(bound, name, context.mode)
+                return await bound.host.ask(origin, decide, blob)
+            except RouteMoved:  # since it was looked up: nothing was decided
+                moves += 1
+                if moves > MOVES_MAX:
+                    raise
 
     async def place(self, kind: ResourceKind, context: RequestContext) -> tuple[StreamHost, str]:
         """The backend of a scope, and what the keys of its journals begin with."""
@@ -103,37 +93,21 @@ class Journals:
         return (self._known.get((kind, scope)) or await self._bind(kind, scope)).upload_key
 
     async def _bind(self, kind: ResourceKind, scope: Scope) -> _Bound:
-        generation = self._generation
-        route = self._routes.get_route(
-            kind.value, scope.tenant_id, scope.env, scope.project_id, scope.mode, how="binding"
-        )
-        owner = await self._actors.resolve(route.key)
-        routing = {
-            "tenant_id": scope.tenant_id,
-            "env": scope.env,
-            "mode": scope.mode,
-            "project_id": scope.project_id,
-        }
+        generation = self._resolved.generation
+        owner = await self._resolved.owner(kind.value, scope)
         host = owner.handle.journals[kind.value]
         prefix = f"{kind.value}/{scope.path}/"
         upload_key = owner.handle.upload_keys.get(owner.route.key)
-        bound = _Bound(host, prefix, encode_json(routing), owner.handle, upload_key)
-        if len(self._known) >= SCOPES_MAX:
-            self._known.clear()
-        if generation == self._generation:  # else a route changed while this one was resolved
-            self._known[kind, scope] = bound
+        bound = _Bound(host, prefix, encode_json(routing_of(scope)), owner.handle, upload_key, {})
+        self._resolved.keep((kind, scope), bound, generation)
         return bound
 
-    def forget(self) -> None:
-        """Resolve every scope again."""
-        self._generation += 1
-        self._known.clear()
 
-    async def _route_changed(self, key: RouteKey) -> None:
-        self.forget()
-
-    def _scopes(self) -> set[RouteKey]:
-        return {
-            RouteKey(kind.value, scope.tenant_id, scope.env, scope.project_id, scope.mode)
-            for kind, scope in self._known
-        }
+def _origin(bound: _Bound, name: str, mode: str) -> Origin:
+    """Whose the journal of this name is; kept, since it costs more than most decisions."""
+    members = b'"stream_id":%b,"routing":%b' % (encode_json(name), bound.routing)
+    origin = Origin(bound.prefix + path_segment(name), mode, members)
+    if len(bound.origins) >= ORIGINS_MAX:
+        bound.origins.clear()
+    bound.origins[name] = origin
+    return origin

@@ -42,7 +42,7 @@ class MemoryTally:
 
     def look(self, place: Place, memory: Sized) -> Size:
         """What the tenant's other namespaces hold, while this one decides."""
-        if self._touched is not None:
+        if self._touched is not None and self._touched[1] is not memory:
             self._put(*self._touched)
         self._put(place, memory)
         self._touched = place, memory

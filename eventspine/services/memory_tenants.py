@@ -104,7 +104,6 @@ class MemoryTenants:
         tenant = context.tenant_id
         while True:
             host, place = await self._place(namespace, context)
-            await self._count(tenant, host)
 
             def noted(memory: Memory, place: Place = place) -> Decision[A | _Uncounted]:
                 tally = self._counted(tenant, place[0])
@@ -116,6 +115,7 @@ class MemoryTenants:
             answer = await self._journals.ask(KIND, namespace, context, noted)
             if not isinstance(answer, _Uncounted):
                 return answer
+            await self._count(tenant, host)
 
     # --- what is counted ---
 
@@ -135,9 +135,10 @@ class MemoryTenants:
         tally = self._tallies.get(tenant)
         if tally is None or not tally.complete or backend not in tally.backends:
             return None
-        known = tally.backends.items()
-        held = all(self._hosts[name].forgotten == forgotten for name, forgotten in known)
-        return tally if held else None
+        for name, forgotten in tally.backends.items():
+            if self._hosts[name].forgotten != forgotten:
+                return None
+        return tally
 
     async def _count(self, tenant: str, host: StreamHost) -> None:
         """Know what a tenant holds. Costs nothing once it is known."""

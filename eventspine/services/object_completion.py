@@ -22,9 +22,10 @@ from eventspine.contracts.journal import Decision
 from eventspine.contracts.object_uploads import ListedPart, Part, Upload
 from eventspine.contracts.objects import Condition, Content, StoredObject
 from eventspine.services.journals import Journals
-from eventspine.services.object_bytes import BYTES_LIMIT, PIECE_BYTES, add_to, check_sum
+from eventspine.services.object_bytes import BYTES_LIMIT, PIECE_BYTES
 from eventspine.services.object_index import Index
 from eventspine.services.object_shelf import Shelf
+from eventspine.services.object_sums import add_to, check_sum
 
 
 class Completing(NamedTuple):

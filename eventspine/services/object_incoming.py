@@ -13,8 +13,9 @@ import anyio
 
 from eventspine.contracts.blobs import BlobDraft
 from eventspine.contracts.errors import TooLarge
-from eventspine.services.object_bytes import PIECE_BYTES, SizeLimit, add_to, check_sum
+from eventspine.services.object_bytes import PIECE_BYTES, SizeLimit
 from eventspine.services.object_shelf import Shelf
+from eventspine.services.object_sums import add_to, check_sum
 from eventspine.services.object_writing import Writing
 
 

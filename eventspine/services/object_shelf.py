@@ -5,7 +5,8 @@ Rules, from which it follows that no crash and no order of calls mixes bytes and
 - Bytes are durable under a name of their own, the draft's, before the index names them, or with
   the record by which it does; a file comes to its final name, `blobs/{segment of the key}`, only as
   what the index names right then.
-- Who reads looks for the draft first: it is there until it was renamed.
+- Who reads looks for the draft first: it is there until it was renamed. Small bytes at hand under
+  the final name are taken as they are, since their sum says whether they are the right ones.
 - A key's file is opened, renamed and removed under the key's lock, after a look at the index or at
   the version of the change (object_keys.py).
 - A part of an upload is a draft, too, which the index names and nobody renames.
@@ -27,6 +28,7 @@ from weakref import ReferenceType, ref
 
 import anyio
 import anyio.to_thread
+from anyio.lowlevel import checkpoint
 
 from eventspine.contracts.blobs import BlobDraft, BlobReader, BlobStore
 from eventspine.contracts.errors import EventspineError, ObjectNotFound, StoreCorrupt
@@ -35,6 +37,7 @@ from eventspine.contracts.objects import DRAFT_SUFFIX, StoredObject, blob_name, 
 from eventspine.contracts.stores import EventStreamStore
 from eventspine.services.object_index import Index
 from eventspine.services.object_keys import KeyTurn, KeyTurns
+from eventspine.services.object_sums import HASH_HERE_BYTES, sum_of
 from eventspine.services.object_writing import Writing
 
 log = logging.getLogger(__name__)
@@ -168,6 +171,24 @@ class Shelf:
             if reader is not None:
                 with anyio.CancelScope(shield=True):
                     await reader.aclose()
+
+    async def at_hand(self, index: Index, key: str) -> tuple[StoredObject, bytes] | None:
+        """A small object and its bytes, checked, where nothing has to be waited for; else None.
+
+        Without the key's lock: what is under the key's name may be older or newer than what the
+        index named, and then its sum is another.
+
+        Raises:
+            ObjectNotFound: there is none.
+        """
+        await checkpoint()  # who reads thousands of them leaves the loop to others, too
+        stored = await index.head(key)
+        if stored is None:
+            raise ObjectNotFound(f"no object {key[:100]!r}")
+        if stored.size > HASH_HERE_BYTES:
+            return None
+        data = self._store.at_hand(self._folder, blob_name(key), stored.size)
+        return None if data is None or sum_of(data) != stored.sha256 else (stored, data)
 
     @asynccontextmanager
     async def opened(

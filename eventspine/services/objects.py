@@ -19,10 +19,8 @@ from typing import Any
 import anyio
 
 from eventspine.actors.states.objects import Objects
-from eventspine.contracts.errors import (
-    InvalidRequest,
-    RangeNotSatisfiable,
-)
+from eventspine.contracts.blobs import BytesReader
+from eventspine.contracts.errors import InvalidRequest, RangeNotSatisfiable
 from eventspine.contracts.ids import checked_id
 from eventspine.contracts.journal import Decision
 from eventspine.contracts.objects import (
@@ -170,6 +168,11 @@ class ObjectStoreService:
 
     async def get_object(self, key: str) -> bytes:
         """All bytes of an object, checked. Raises ObjectNotFound, StoreCorrupt."""
+        checked_id(key, "key")
+        shelf = await self._scope.shelf()
+        at_hand = await shelf.at_hand(self._index, key)
+        if at_hand is not None:
+            return at_hand[1]
         async with self.open_range(key) as found:
             return b"".join([piece async for piece in found.pieces()])
 
@@ -188,12 +191,14 @@ class ObjectStoreService:
         """
         checked_id(key, "key")
         shelf = await self._scope.shelf()
+        at_hand = await shelf.at_hand(self._index, key)
+        if at_hand is not None:
+            stored, data = at_hand
+            first, last = _range(stored.size, start, stop)
+            yield OpenObject(stored, BytesReader(data), first, last, shelf, checked=True)
+            return
         async with shelf.opened(self._index, key) as (stored, reader):
-            size = stored.size
-            first = max(0, size + start) if start < 0 else start
-            last = size if stop is None else min(stop, size)
-            if first >= last and (first, last) != (0, size):
-                raise RangeNotSatisfiable(f"the object has {size} bytes", size=size)
+            first, last = _range(stored.size, start, stop)
             yield OpenObject(stored, reader, first, last, shelf)
 
     async def head(self, key: str) -> StoredObject | None:
@@ -253,3 +258,12 @@ class ObjectStoreService:
         await self._scope.shelf()  # an address that leads nowhere is not made
         now_s = self._journals.now_s()
         return await presigned(wanted, self._context, maximum, now_s, self._scope.signing_key)
+
+
+def _range(size: int, start: int, stop: int | None) -> tuple[int, int]:
+    """The first byte and the one behind the last. Raises RangeNotSatisfiable."""
+    first = max(0, size + start) if start < 0 else start
+    last = size if stop is None else min(stop, size)
+    if first >= last and (first, last) != (0, size):
+        raise RangeNotSatisfiable(f"the object has {size} bytes", size=size)
+    return first, last

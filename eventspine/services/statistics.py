@@ -10,9 +10,9 @@ from eventspine.actors.host import StreamHost
 from eventspine.contracts.circuit import CIRCUIT_STATES
 from eventspine.contracts.route import ResourceRoute
 from eventspine.contracts.stores import StoreStatistics
+from eventspine.runtime.commit_count import WriterStatistics
 from eventspine.runtime.statistics import DirectoryStatistics
 from eventspine.runtime.tree import SupervisorTree
-from eventspine.runtime.writer import WriterStatistics
 from eventspine.services.audit_queue import AuditStatistics
 from eventspine.services.switching.statistics import SwitchStatistics
 

@@ -81,6 +81,21 @@ class BlobStoreSuite:
             assert await reader.read(count, offset) == data[offset : offset + count]
         await reader.aclose()
 
+    async def test_what_is_at_hand_is_what_a_name_stands_for(self) -> None:
+        store = self.open()
+        assert store.at_hand(FOLDER, "a", 3) is None
+        await self.draft(store, "1.new", b"old")
+        await store.publish(FOLDER, "1.new", "a")
+        await self.read(store, "a")  # fetched, if it had to be
+        assert store.at_hand(FOLDER, "a", 3) in (b"old", None)
+        assert store.at_hand(FOLDER, "a", 2) is None
+        assert store.at_hand(FOLDER, "a", 4) is None
+        await self.draft(store, "2.new", b"new")
+        await store.publish(FOLDER, "2.new", "a")
+        assert store.at_hand(FOLDER, "a", 3) in (b"new", None)
+        await store.delete(FOLDER, "a")
+        assert store.at_hand(FOLDER, "a", 3) is None
+
     async def test_folders_are_apart(self) -> None:
         store = self.open()
         await self.draft(store, "1.new", b"x")

@@ -307,6 +307,15 @@ class SimulatedDisk:
             return None
         return bytes(self._file(fd).cache[offset : offset + count])
 
+    def read_file_nowait(self, path: str, size: int) -> bytes | None:
+        if not isinstance(self._names.get(Path(path)), _File):
+            return None
+        fd = self.open_read(Path(path))
+        try:
+            return self.read_nowait(fd, size, 0) if self.size(fd) == size else None
+        finally:
+            self.close(fd)
+
     def write(self, fd: int, data: bytes, offset: int) -> None:
         if self.short_writes and len(data) > 1 and self._rng.random() < self.short_writes:
             cut = self._rng.randint(1, len(data) - 1)

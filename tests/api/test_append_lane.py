@@ -189,13 +189,13 @@ def test_a_refusal_of_the_disk_is_told_alike(ways: Ways) -> None:
 def fail_next_commit(server: Served) -> None:
     def plant(spine: Any) -> None:
         (host,) = spine._hosts
-        commit = host.writer._commit
+        commit = host.writer.thread.commit
 
         def failing(batch: object) -> None:
-            host.writer._commit = commit
+            host.writer.thread.commit = commit
             raise StoreFull("no space left")
 
-        host.writer._commit = failing
+        host.writer.thread.commit = failing
 
     server.ask(plant)
 

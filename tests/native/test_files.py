@@ -211,6 +211,43 @@ def test_nothing_negative_is_read(core: Any, fds: list[int], count: int, offset:
         core.read_nowait(closed_fd(), 1, 0)
 
 
+@given(st.binary(max_size=300))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_whole_file_is_read_where_it_is_in_memory(
+    core: Any, tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("read") / "file"
+    path.write_bytes(data)
+    assert path.read_bytes() == data
+    name = os.fsencode(path)
+    assert core.read_file_nowait(name, len(data)) in (data, None)  # None: not every kernel can
+    for other in (-1, len(data) - 1, len(data) + 1):
+        assert core.read_file_nowait(name, other) is None
+    assert Disk().read_file_nowait(str(path), len(data)) in (data, None)
+
+
+def test_on_this_kernel_a_file_that_was_just_read_is_in_memory(core: Any, tmp_path: Path) -> None:
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (5, 12):
+        pytest.skip("the kernel cannot open what is in memory alone")
+    (tmp_path / "file").write_bytes(b"x" * 4096)
+    assert core.read_file_nowait(os.fsencode(tmp_path / "file"), 4096) == b"x" * 4096
+
+
+def test_what_is_no_file_or_not_there_is_not_read(core: Any, tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    for path in (tmp_path, tmp_path / "nothing", tmp_path / "link", Path("/dev/null")):
+        for size in (0, 1, path.stat().st_size if path.exists() else 2):
+            assert core.read_file_nowait(os.fsencode(path), size) is None
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("args", [(), (b"a",), ("a", 1), (b"a", None), (b"a\0b", 1), (b"a", 2**63)])
+def test_other_arguments_of_a_read_by_name_are_refused(core: Any, args: tuple[Any, ...]) -> None:
+    with pytest.raises((TypeError, ValueError, OverflowError)):
+        core.read_file_nowait(*args)
+
+
 @given(st.binary(max_size=100), st.integers(0, 200))
 def test_newlines_are_counted(core: Any, data: bytes, times: int) -> None:
     assert core.count_lines(data * times) == (data * times).count(b"\n")

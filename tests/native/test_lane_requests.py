@@ -419,13 +419,13 @@ def test_a_connection_that_cannot_be_told_of_a_failure_keeps_nobody_from_it(
 
     def begin(spine: Any) -> None:
         (host,) = spine._hosts
-        commit = host.writer._commit
+        commit = host.writer.thread.commit
 
         def refuse(batch: object) -> None:
-            host.writer._commit = commit
+            host.writer.thread.commit = commit
             raise StoreFull("no space left")
 
-        host.writer._commit = refuse
+        host.writer.thread.commit = refuse
         for made in (bad, good, bad, good):
             assert made.start(post("s"), Asking()) > 0
 

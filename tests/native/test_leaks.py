@@ -267,7 +267,7 @@ def refused(server: Served, times: int) -> None:
 
     def plant(spine: Any, commit: Any = None) -> Any:
         (host,) = spine._hosts
-        before, host.writer._commit = host.writer._commit, commit or fail
+        before, host.writer.thread.commit = host.writer.thread.commit, commit or fail
         return before
 
     with server.connect() as sock:

@@ -155,9 +155,10 @@ async def test_strict_a_change_fails_when_the_backend_of_the_audit_fails(
         def full(batch: object) -> None:
             raise StoreFull("no space left")
 
+        assert host.writer is not None
         with monkeypatch.context() as patch:
             patch.setattr(host.store, "commit", full)
-            patch.setattr(host.writer, "_commit", full)
+            patch.setattr(host.writer.thread, "commit", full)
             with pytest.raises(AuditUnavailable) as caught:
                 await spine.routes.update(route(name="b"))
             assert isinstance(caught.value.__cause__, StoreFull)
@@ -177,7 +178,8 @@ async def test_what_the_tenant_cannot_keep_the_system_does_so_that_repairs_work(
         def full(batch: object) -> None:
             raise StoreFull("no space left")
 
-        monkeypatch.setattr(host.writer, "_commit", full)
+        assert host.writer is not None
+        monkeypatch.setattr(host.writer.thread, "commit", full)
         await spine.routes.update(route(name="b"), by="bob")
         intent = (await records(spine, "routing.update", SYSTEM))[-1]["payload"]["metadata"]
         assert (intent["phase"], intent["revision_after"]) == ("intent", 3)

@@ -19,6 +19,7 @@ from eventspine.adapters.filesystem.recovery import mend
 from eventspine.adapters.filesystem.streams.flusher import Flusher
 from eventspine.adapters.filesystem.streams.ids import FilesystemEventIds
 from eventspine.adapters.filesystem.streams.stream_files import StreamFiles
+from eventspine.runtime.commit_thread import CommitThread
 from eventspine.runtime.writer import Writer
 from eventspine.services.appending import Appending
 from tests.simulation.plant import Bug, Change
@@ -237,22 +238,27 @@ OF_THIS_DESIGN = [
         "a commit that was refused is answered as if it had been done",
         (
             Writer,
-            "_refuse",
-            "self._settle_queued(batch, error)",
-            "self._settle_queued(batch, None)",
+            "refuse",
+            "self.settle_queued(batch, error)",
+            "self.settle_queued(batch, None)",
         ),
         profile="no room",
     ),
     bug(
         "refusal_forgets_nothing",
         "actors go on from a position whose commit was refused",
-        (Writer, "_refuse", "self._on_refused(error)", "pass"),
+        (Writer, "refuse", "self._on_refused(error)", "pass"),
         profile="no room",
     ),
     bug(
         "goes_on_behind_a_refusal",
         "what was decided on a refused commit is committed all the same",
-        (Writer, "_serve", "refused = self._commit_one(batch)", "self._commit_one(batch)"),
+        (
+            CommitThread,
+            "_serve",
+            "refused = self._commit_one(batch, call, owner)",
+            "self._commit_one(batch, call, owner)",
+        ),
         profile="no room",
     ),
     bug(

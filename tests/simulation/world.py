@@ -25,8 +25,8 @@ from eventspine.adapters.filesystem import event_stream
 from eventspine.adapters.filesystem.streams import ids, runs, stream_files
 from eventspine.contracts import event_id
 from eventspine.contracts.wire import WallClock
-from eventspine.runtime import writer
-from eventspine.services.routing import service as routing
+from eventspine.runtime import commit_thread
+from eventspine.services.routing import changing
 from tests.simulation.plan import Plan
 
 DAY_ZERO_S = 1_800_000_000.0
@@ -87,7 +87,7 @@ def world_of(seed: int, plan: Plan) -> Iterator[list[str]]:
         (event_stream, "ROOM_WAIT_S", rng.choice([0.5, 30.0])),
         (subscription, "HISTORY_EVENTS", rng.choice([2, 512])),
         (lookup, "NEIGHBOURS", rng.choice([1, 128])),
-        (writer, "BATCH_ITEMS_MAX", rng.choice([1, 2, 8192])),
+        (commit_thread, "BATCH_ITEMS_MAX", rng.choice([1, 2, 8192])),
     ]
     sizes = [(module, name, plan.sizes.get(name, size)) for module, name, size in sizes]
     seeds = _Random(f"objects {seed}")
@@ -104,7 +104,7 @@ def world_of(seed: int, plan: Plan) -> Iterator[list[str]]:
         patch.object(random, "Random", Seeded),
         patch.object(os, "getpid", lambda: 4711),
         patch.object(event_id, "_counter", count(seed).__next__),
-        patch.object(routing, "datetime", _Stopped),
+        patch.object(changing, "datetime", _Stopped),
         patch.object(product, "handlers", [asserted]),
         patch.object(product, "propagate", False),
         patch.object(trio_run, "_ALLOW_DETERMINISTIC_SCHEDULING", True),

@@ -246,13 +246,14 @@ class Memory(State[MemoryRecord]):
 
     def _make_room(self, entry: Entry, now: str, room: Room) -> list[MemoryRecord]:
         """The ends that have to be written down before `entry` can be set."""
-        limits = [("memory_bytes_max", room.bytes_max), (TENANT_LIMITS[1], room.tenant_bytes_max)]
+        own = entry.size
+        limits = (("memory_bytes_max", room.bytes_max), (TENANT_LIMITS[1], room.tenant_bytes_max))
         for limit, maximum in limits:
-            if maximum is not None and entry.size > maximum:
-                raise TooLarge(f"an entry of {entry.size} bytes", limit=limit, maximum=maximum)
+            if maximum is not None and own > maximum:
+                raise TooLarge(f"an entry of {own} bytes", limit=limit, maximum=maximum)
         before = self._entries.get(entry.key)
         over = [before] if before is not None and not before.is_there(now) else []
-        entries, size = self._lacking(entry, room)
+        entries, size = self._lacking(own, before, room)
         if entries > 0 or size > 0:
             for one in self._entries.over(now, EXPIRE_MAX):
                 if one is not before:
@@ -270,10 +271,12 @@ class Memory(State[MemoryRecord]):
             self._refuse(room, *room.bytes[1:])
         return [expired(one, now) for one in over]
 
-    def _lacking(self, entry: Entry, room: Room) -> tuple[int, int]:
-        """How many entries and bytes too many there are with `entry`; what shrinks always fits."""
-        before = self._entries.get(entry.key)
-        growth = entry.size - (0 if before is None else before.size)
+    def _lacking(self, size: int, before: Entry | None, room: Room) -> tuple[int, int]:
+        """How many entries and bytes too many there are with one of `size` in place of `before`.
+
+        What shrinks always fits.
+        """
+        growth = size - (0 if before is None else before.size)
         return (
             len(self._entries) + 1 - room.entries[0] if before is None else 0,
             self.size + growth - room.bytes[0] if growth > 0 else 0,

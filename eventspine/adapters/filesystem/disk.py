@@ -71,6 +71,13 @@ class Disk:
             return None  # the rest is not in memory
         return data
 
+    def read_file_nowait(self, path: str, size: int) -> bytes | None:
+        """All of a file of `size` bytes; None when it has others, or would have to wait."""
+        if core is None or (type(self).open_read, type(self).read) != _OWN_READS:
+            return None
+        data: bytes | None = core.read_file_nowait(os.fsencode(path), size)
+        return data
+
     def write(self, fd: int, data: bytes, offset: int) -> None:
         """All of `data`, or an OSError; a short write is carried on until it is one of them."""
         done = os.pwrite(fd, data, offset)
@@ -255,3 +262,4 @@ class Disk:
 
 
 _OWN = (Disk.open, Disk.write, Disk.rename)
+_OWN_READS = (Disk.open_read, Disk.read)

@@ -6,7 +6,7 @@ import hashlib
 
 from anyio.lowlevel import checkpoint
 
-from eventspine.contracts.blobs import BlobDraft, BlobReader, BlobStore
+from eventspine.contracts.blobs import BlobDraft, BlobReader, BlobStore, BytesReader
 
 
 class _Draft(BlobDraft):
@@ -35,19 +35,6 @@ class _Draft(BlobDraft):
         self._pieces = []
 
 
-class _Reader(BlobReader):
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.size = len(data)
-
-    async def read(self, count: int, offset: int) -> bytes:
-        await checkpoint()
-        return self._data[offset : offset + count]
-
-    async def aclose(self) -> None:
-        return None
-
-
 class MemoryBlobStore(BlobStore):
     def __init__(self) -> None:
         self._folders: dict[str, dict[str, bytes]] = {}
@@ -67,7 +54,11 @@ class MemoryBlobStore(BlobStore):
     async def open(self, folder: str, *names: str) -> BlobReader | None:
         await checkpoint()
         place = self._folders.get(folder, {})
-        return next((_Reader(place[name]) for name in names if name in place), None)
+        return next((BytesReader(place[name]) for name in names if name in place), None)
+
+    def at_hand(self, folder: str, name: str, size: int) -> bytes | None:
+        data = self._folders.get(folder, {}).get(name)
+        return data if data is not None and len(data) == size else None
 
     async def delete(self, folder: str, name: str) -> bool:
         await checkpoint()

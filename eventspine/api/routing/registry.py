@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from eventspine.api import query
 from eventspine.api.address import RawRoute, raw_path
-from eventspine.api.answer import Answer, Header, json_answer
+from eventspine.api.answer import NO_STORE, Answer, json_answer
 from eventspine.api.call import Call
 from eventspine.api.problem import problem
 from eventspine.api.routing.asked import asked
@@ -31,7 +31,6 @@ from eventspine.contracts.errors import BackendRefusedInMode, InvalidRequest
 from eventspine.contracts.route_change import RouteChange
 from eventspine.contracts.route_file import checked_file
 
-_NO_STORE: Header = (b"cache-control", b"no-store")
 _HISTORY_NAMES = KEY_NAMES | {"before", "limit"}
 HISTORY_DEFAULT, HISTORY_MAX = 100, 1000
 
@@ -54,7 +53,7 @@ class RegistryEndpoints:
 
     async def explain(self, call: Call) -> ASGIApp:
         key = scope_key(query.parsed(call.query, KEY_NAMES))
-        return json_answer(200, self._routes.explain(key), [_NO_STORE])
+        return json_answer(200, self._routes.explain(key), [NO_STORE])
 
     async def history(self, call: Call) -> ASGIApp:
         """Changes, the newest first; `next` is the `before` of the page behind this one."""
@@ -66,7 +65,7 @@ class RegistryEndpoints:
         page = [change.model_dump(mode="json") for change in found[:limit]]
         following = found[limit - 1].revision if len(found) > limit else None
         answer = {"revision": self._routes.revision, "changes": page, "next": following}
-        return json_answer(200, answer, [_NO_STORE])
+        return json_answer(200, answer, [NO_STORE])
 
     async def rollback(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
@@ -95,7 +94,7 @@ class RegistryEndpoints:
             "applies": file.serial in (None, self._routes.revision),
             "rows": [row.model_dump(mode="json") for row in rows],
         }
-        return json_answer(200, answer, [_NO_STORE])
+        return json_answer(200, answer, [NO_STORE])
 
     async def apply(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
@@ -125,7 +124,7 @@ class RegistryEndpoints:
             "change": None if change is None else change.model_dump(mode="json"),
             "health": {"/".join(k): self._routes.health(k).model_dump() for k in keys},
         }
-        return json_answer(200, answer, [_NO_STORE])
+        return json_answer(200, answer, [NO_STORE])
 
 
 def _refused(call: Call, error: BackendRefusedInMode) -> Answer:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from eventspine.api import query
 from eventspine.api.address import raw_path
-from eventspine.api.answer import Answer, Header, json_answer
+from eventspine.api.answer import NO_STORE, Answer, Header, json_answer
 from eventspine.api.call import Call
 from eventspine.api.problem import problem
 from eventspine.api.routing.parts import (
@@ -38,8 +38,6 @@ from eventspine.contracts.errors import (
 )
 from eventspine.contracts.route import ResourceRoute, RouteKey, RouteSpec
 
-_NO_STORE: Header = (b"cache-control", b"no-store")
-
 
 class RouteEndpoints:
     def __init__(self, spine: SpineService) -> None:
@@ -57,7 +55,7 @@ class RouteEndpoints:
         ]
         lab = None if self._lab is None else self._lab.model_dump()
         answer = {"routes": found, "revision": self._routes.revision, "lab": lab}
-        return json_answer(200, answer, [_NO_STORE])
+        return json_answer(200, answer, [NO_STORE])
 
     async def resolve(self, call: Call) -> ASGIApp:
         key = scope_key(query.parsed(call.query, KEY_NAMES))
@@ -96,7 +94,7 @@ class RouteEndpoints:
         try:
             if dry:
                 trial = await self._routes.dry_run(spec, revision, create=create)
-                return json_answer(200, trial.members(), [_NO_STORE])
+                return json_answer(200, trial.members(), [NO_STORE])
             if not create:
                 return self._answer(200, await self._routes.update(spec, revision, by=by))
             route = await self._routes.create(spec, by=by)
@@ -118,7 +116,7 @@ class RouteEndpoints:
         return {**route.model_dump(mode="json"), "health": health.model_dump()}
 
     def _answer(self, status: int, route: ResourceRoute, headers: Sequence[Header] = ()) -> Answer:
-        both = [(b"etag", route.etag.encode()), _NO_STORE, *headers]
+        both = [(b"etag", route.etag.encode()), NO_STORE, *headers]
         return json_answer(status, self._shown(route), both)
 
 

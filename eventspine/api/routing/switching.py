@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from eventspine.api import query
 from eventspine.api.address import RawRoute, raw_path
-from eventspine.api.answer import Answer, Header, json_answer
+from eventspine.api.answer import NO_STORE, Answer, json_answer
 from eventspine.api.call import Call
 from eventspine.api.problem import problem
 from eventspine.api.routing.asked import asked
@@ -27,7 +27,6 @@ from eventspine.contracts.errors import BackendRefusedInMode, InvalidRoute
 from eventspine.contracts.route import RouteKey
 from eventspine.contracts.switch import Place, Switch
 
-_NO_STORE: Header = (b"cache-control", b"no-store")
 Step = Callable[[RouteKey, str | None], Awaitable[Switch]]
 
 
@@ -58,7 +57,7 @@ class SwitchEndpoints:
     async def list(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
         found = [switch.shown() for switch in self._switches.list()]
-        return json_answer(200, {"switches": found}, [_NO_STORE])
+        return json_answer(200, {"switches": found}, [NO_STORE])
 
     async def get(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
@@ -88,7 +87,7 @@ def _taking(step: Step) -> Callable[[Call], Awaitable[ASGIApp]]:
 
 
 def _answer(status: int, switch: Switch) -> Answer:
-    return json_answer(status, switch.shown(), [_NO_STORE])
+    return json_answer(status, switch.shown(), [NO_STORE])
 
 
 def _place(members: dict[str, Any]) -> Place:

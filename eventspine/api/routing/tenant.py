@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from eventspine.api import query
 from eventspine.api.address import RawRoute
-from eventspine.api.answer import Answer, Header, json_answer
+from eventspine.api.answer import NO_STORE, Answer, json_answer
 from eventspine.api.call import Call
 from eventspine.api.context import ContextReader
 from eventspine.api.operation import BODY, Described, Operation, array, member
@@ -25,7 +25,6 @@ from eventspine.contracts.errors import InvalidRoute
 from eventspine.contracts.route import ResourceKind
 from eventspine.services.routing.tenant import TenantRoute, TenantRoutes
 
-_NO_STORE: Header = (b"cache-control", b"no-store")
 REASON_CHARS_MAX = 1000
 
 
@@ -46,7 +45,7 @@ class TenantRouteEndpoints:
         query.parsed(call.query, ())
         routes = self._routes(call)
         found = [route._asdict() for route in routes.list()]
-        return json_answer(200, {"editable": routes.editable, "routes": found}, [_NO_STORE])
+        return json_answer(200, {"editable": routes.editable, "routes": found}, [NO_STORE])
 
     async def get(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
@@ -88,7 +87,7 @@ def _chosen(members: dict[str, Any]) -> tuple[str, str | None]:
 
 def _answer(route: TenantRoute) -> Answer:
     tag = [] if route.revision is None else [(b"etag", b'"%d"' % route.revision)]
-    return json_answer(200, route._asdict(), [*tag, _NO_STORE])
+    return json_answer(200, route._asdict(), [*tag, NO_STORE])
 
 
 # --- what they are, for /openapi.json ---------------------------------------------------------

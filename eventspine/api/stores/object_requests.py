@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from eventspine.api import negotiation
-from eventspine.api.answer import Answer, Header, json_answer
+from eventspine.api.answer import NO_STORE, Answer, json_answer
 from eventspine.api.body import read_body
 from eventspine.api.call import Call
 from eventspine.api.context import ContextReader
@@ -24,7 +24,6 @@ from eventspine.services.objects import ObjectStoreService
 _A = TypeVar("_A")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 SHA256_HEADER = b"x-object-sha256"
-NO_STORE: Header = (b"cache-control", b"no-store")
 
 
 class ObjectCalls:

@@ -12,10 +12,9 @@ from starlette.types import ASGIApp
 
 from eventspine.api import query
 from eventspine.api.address import RawRoute
-from eventspine.api.answer import Answer, json_answer
+from eventspine.api.answer import NO_STORE, Answer, json_answer
 from eventspine.api.call import Call
 from eventspine.api.stores.object_requests import (
-    NO_STORE,
     ObjectCalls,
     PresignBounds,
     asked_for,

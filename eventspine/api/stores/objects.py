@@ -17,10 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from eventspine.api import query
 from eventspine.api.address import Endpoint, RawRoute
-from eventspine.api.answer import Answer, Header, json_answer
+from eventspine.api.answer import NO_STORE, Answer, Header, json_answer
 from eventspine.api.call import Call
 from eventspine.api.stores.object_requests import (
-    NO_STORE,
     SHA256_HEADER,
     ObjectCalls,
     PresignBounds,

@@ -1,4 +1,4 @@
-"""Drafts and readers of blobs: a file that is written, a file that is read, bytes in memory.
+"""Drafts and readers of blobs: a file that is written, a file that is read.
 
 Every call that touches the disk works on a thread.
 """
@@ -93,17 +93,3 @@ class FileReader(BlobReader):
         fd, self._fd = self._fd, None
         if fd is not None:
             await self._threads.run_sync(self._disk.close, fd)
-
-
-class BytesReader(BlobReader):
-    """Bytes that are in memory."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.size = len(data)
-
-    async def read(self, count: int, offset: int) -> bytes:
-        return self._data[offset : offset + count]
-
-    async def aclose(self) -> None:
-        return None

@@ -20,7 +20,6 @@ import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from eventspine.adapters.filesystem.blobs.handles import (
-    BytesReader,
     FileDraft,
     FileReader,
     translated_errors,
@@ -28,7 +27,7 @@ from eventspine.adapters.filesystem.blobs.handles import (
 from eventspine.adapters.filesystem.blobs.logged import LoggedBlobs
 from eventspine.adapters.filesystem.disk import Disk
 from eventspine.adapters.filesystem.log.record import without_heads
-from eventspine.contracts.blobs import BlobDraft, BlobReader, BlobStore
+from eventspine.contracts.blobs import BlobDraft, BlobReader, BlobStore, BytesReader
 from eventspine.contracts.stores import CommitKind, StreamCommit
 from eventspine.contracts.threads import THREADS, Threads
 
@@ -132,6 +131,14 @@ class FilesystemBlobStore(BlobStore):
             finally:
                 self._disk.close(fd)
         return None
+
+    def at_hand(self, folder: str, name: str, size: int) -> bytes | None:
+        data = self._logged.find(folder, name)
+        if data is not None:
+            return data if len(data) == size else None
+        if size > READ_WHOLE_BYTES:
+            return None
+        return self._disk.read_file_nowait(f"{self._root}/{folder}/{name}", size)
 
     async def delete(self, folder: str, name: str) -> bool:
         return await self._run(self._delete, folder, name)
