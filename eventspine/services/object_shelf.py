@@ -24,7 +24,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from itertools import count
-from weakref import ReferenceType, ref
 
 import anyio
 import anyio.to_thread
@@ -38,11 +37,11 @@ from eventspine.contracts.stores import EventStreamStore
 from eventspine.services.object_index import Index
 from eventspine.services.object_keys import KeyTurn, KeyTurns
 from eventspine.services.object_sums import HASH_HERE_BYTES, sum_of
+from eventspine.services.object_tidying import Tidying
 from eventspine.services.object_writing import Writing
 
 log = logging.getLogger(__name__)
 NAMES_HERE = 10_000  # more are looked through on a thread
-Opened = ReferenceType[EventStreamStore]
 
 
 class Shelf:
@@ -52,8 +51,7 @@ class Shelf:
         self._keys = KeyTurns()
         self._mine, self._drafts = secrets.token_hex(8), count()
         self._under_way: set[str] = set()
-        self._tidy: Opened | None = None  # since which opening of the backend
-        self._tidying = anyio.Lock()
+        self._tidying = Tidying(self._put_right)
         self.busy: Counter[str] = Counter()  # uploads that something comes to right now
 
     @contextmanager
@@ -111,12 +109,12 @@ class Shelf:
             await draft.aclose()
             unknown = not isinstance(error, EventspineError) or error.outcome == "unknown"
             if writing.committing and unknown:
-                self._tidy = None
+                self._tidying.undo()
                 return
             try:
                 await self._store.delete(self._folder, draft_name(writing.blob))
             except EventspineError:
-                self._tidy = None
+                self._tidying.undo()
 
     async def settle(self, work: Awaitable[None]) -> None:
         """What is still to do with files after the index has changed: it holds without, too."""
@@ -124,7 +122,7 @@ class Shelf:
             await work
         except EventspineError as error:
             log.warning("%s: %s; it is put right later", self._folder, error)
-            self._tidy = None
+            self._tidying.undo()
 
     async def publish(self, key: str, blob: str, version: int) -> None:
         """Give a draft the final name of its key, or remove it when it is superseded.
@@ -222,19 +220,7 @@ class Shelf:
 
     async def ready(self, index: Index, opened: EventStreamStore) -> None:
         """Put right what a crash left, and an outage: once each time the backend was opened."""
-        if self._tidy is None or self._tidy() is not opened:
-            await self._make_tidy(index, opened)
-
-    async def _make_tidy(self, index: Index, opened: EventStreamStore) -> None:
-        async with self._tidying:
-            if self._tidy is not None and self._tidy() is opened:
-                return
-            self._tidy = ref(opened)  # who finds that it is not so any more says so again
-            try:
-                await self._put_right(index)
-            except BaseException:
-                self._tidy = None
-                raise
+        await self._tidying.ready(index, opened)
 
     async def _put_right(self, index: Index) -> None:
         before = set(self._under_way)

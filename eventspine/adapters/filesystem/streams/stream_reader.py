@@ -139,14 +139,17 @@ class StreamReader:
         """Number of the entry whose run holds `first`; `entries` if none does.
 
         Interpolates, since runs tend to hold as many events each, and halves when that fails to
-        get close: at most 2 log2(entries) small reads, usually two.
+        get close: at most 2 log2(entries) small reads, usually two or three. For that it has to
+        know an event on either side, so it looks at the last entry once.
         """
         low, high = 0, entries
         low_first, high_first = 1, None
         guesses = 0
         while high - low > 1:
             middle = (low + high) // 2
-            if high_first is not None and guesses % 2 == 0:
+            if high_first is None and guesses == 1:
+                middle = high - 1
+            elif high_first is not None and guesses % 2 == 0:
                 share = (first - low_first) / max(high_first - low_first, 1)
                 middle = min(max(low + int(share * (high - low)), low + 1), high - 1)
             guesses += 1
