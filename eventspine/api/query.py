@@ -12,11 +12,13 @@ import difflib
 import math
 import re
 from collections.abc import Collection
+from typing import NamedTuple
 from urllib.parse import unquote, unquote_to_bytes
 
 from eventspine.contracts.errors import InvalidRequest
 
 WHOLE_MAX = 1_000_000_000
+_PAGE_NAMES = frozenset(["prefix", "after", "limit"])
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -58,6 +60,21 @@ def _unknown(name: str, known: Collection[str]) -> InvalidRequest:
     hint = f", did you mean {near[0]!r}?" if near else f"; known here: {', '.join(sorted(known))}"
     shown = name[:64]
     return InvalidRequest(f"unknown query parameter {shown!r}{hint}", parameter=shown)
+
+
+class PrefixPage(NamedTuple):
+    """Which page of what has names is wanted."""
+
+    prefix: str
+    after: str | None
+    limit: int
+
+
+def prefix_page(raw: bytes, limit: int) -> PrefixPage:
+    """`?prefix=…&after=…&limit=…`; `limit`: where none is stated. Raises InvalidRequest."""
+    values = parsed(raw, _PAGE_NAMES)
+    stated = whole_number(values, "limit", 1)
+    return PrefixPage(values.get("prefix", ""), values.get("after"), stated or limit)
 
 
 def whole_number(values: dict[str, str], name: str, least: int) -> int | None:

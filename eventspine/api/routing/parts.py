@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
+from pydantic import BaseModel, ValidationError
 
 from eventspine.api import negotiation
 from eventspine.api.body import read_body
@@ -16,6 +17,7 @@ from eventspine.contracts.ids import checked_id
 from eventspine.contracts.route import ResourceKind, RouteKey
 
 KEY_NAMES = frozenset(RouteKey._fields)
+M = TypeVar("M", bound=BaseModel)
 
 
 def key_parts(stated: dict[str, str]) -> dict[str, str]:
@@ -38,6 +40,21 @@ def scope_key(stated: dict[str, str]) -> RouteKey:
     if missing:
         raise InvalidRequest(f"missing: {', '.join(missing)}", parameter=missing[0])
     return RouteKey(**{"project_id": DEFAULT_PROJECT, **values})
+
+
+def key_of(call: Call) -> RouteKey:
+    """The key that an address names. Raises InvalidId, InvalidRequest."""
+    return RouteKey(**key_parts(call.parameters))
+
+
+def modelled(model: type[M], members: dict[str, Any]) -> M:
+    """The members of a body as one of ours. Raises InvalidRoute, naming the first that is wrong."""
+    try:
+        return model.model_validate(members)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "body"
+        raise InvalidRoute(f"{field}: {first['msg']}", field=field) from None
 
 
 def if_revision(fields: Fields, of: str) -> int | None:

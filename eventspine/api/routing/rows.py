@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import ValidationError
 from starlette.types import ASGIApp
 
 from eventspine.api import query
@@ -26,7 +25,9 @@ from eventspine.api.routing.parts import (
     changed_by,
     if_revision,
     json_members,
+    key_of,
     key_parts,
+    modelled,
     scope_key,
 )
 from eventspine.api.service import SpineService
@@ -63,28 +64,29 @@ class RouteEndpoints:
 
     async def get(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
-        return self._answer(200, self._routes.get(_key(call)))
+        return self._answer(200, self._routes.get(key_of(call)))
 
     async def create(self, call: Call) -> ASGIApp:
         dry = _dry_run(call)
-        spec = _spec(await json_members(call, self._bytes_max))
+        spec = modelled(RouteSpec, await json_members(call, self._bytes_max))
         return await self._written(call, spec, None, create=True, dry=dry)
 
     async def put(self, call: Call) -> ASGIApp:
         dry = _dry_run(call)
-        key = _key(call)
+        key = key_of(call)
         revision = if_revision(call.fields, "the ETag of the route")
         members = await json_members(call, self._bytes_max)
         for name, value in key._asdict().items():
             if members.setdefault(name, value) != value:
                 raise InvalidRoute(f"{name} is not the one in the address", field=name)
         create = revision is None and not self._exists(key)
-        return await self._written(call, _spec(members), revision, create=create, dry=dry)
+        spec = modelled(RouteSpec, members)
+        return await self._written(call, spec, revision, create=create, dry=dry)
 
     async def delete(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
         revision = if_revision(call.fields, "the ETag of the route")
-        await self._routes.delete(_key(call), revision, by=changed_by(call.fields))
+        await self._routes.delete(key_of(call), revision, by=changed_by(call.fields))
         return Answer(204)
 
     async def _written(
@@ -125,19 +127,6 @@ def _dry_run(call: Call) -> bool:
     if text not in ("0", "1"):
         raise InvalidRequest("dry_run must be 0 or 1", parameter="dry_run")
     return text == "1"
-
-
-def _spec(members: dict[str, Any]) -> RouteSpec:
-    try:
-        return RouteSpec.model_validate(members)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "body"
-        raise InvalidRoute(f"{field}: {first['msg']}", field=field) from None
-
-
-def _key(call: Call) -> RouteKey:
-    return RouteKey(**key_parts(call.parameters))
 
 
 def _location(route: ResourceRoute) -> str:

@@ -8,9 +8,7 @@ switch, with its `next_steps`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-from pydantic import ValidationError
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
@@ -20,10 +18,16 @@ from eventspine.api.answer import NO_STORE, Answer, json_answer
 from eventspine.api.call import Call
 from eventspine.api.problem import problem
 from eventspine.api.routing.asked import asked
-from eventspine.api.routing.parts import changed_by, json_members, key_parts, reason_of
+from eventspine.api.routing.parts import (
+    changed_by,
+    json_members,
+    key_of,
+    modelled,
+    reason_of,
+)
 from eventspine.api.routing.switch_described import STEPS, SWITCH_PATH
 from eventspine.api.service import SpineService
-from eventspine.contracts.errors import BackendRefusedInMode, InvalidRoute
+from eventspine.contracts.errors import BackendRefusedInMode
 from eventspine.contracts.route import RouteKey
 from eventspine.contracts.switch import Place, Switch
 
@@ -61,16 +65,16 @@ class SwitchEndpoints:
 
     async def get(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
-        return _answer(200, self._switches.get(_key(call)))
+        return _answer(200, self._switches.get(key_of(call)))
 
     async def start(self, call: Call) -> ASGIApp:
         query.parsed(call.query, ())
-        key, by = _key(call), changed_by(call.fields)
+        key, by = key_of(call), changed_by(call.fields)
         members = await json_members(call, self._bytes_max)
         reason = reason_of(members)
         members.pop("reason", None)
         try:
-            switch = await self._switches.start(key, _place(members), by, reason)
+            switch = await self._switches.start(key, modelled(Place, members), by, reason)
         except BackendRefusedInMode as error:
             # here the operator is the caller, and the backend is what is wrong
             instance = raw_path(call.scope).decode("latin-1")
@@ -81,23 +85,10 @@ class SwitchEndpoints:
 def _taking(step: Step) -> Callable[[Call], Awaitable[ASGIApp]]:
     async def take(call: Call) -> ASGIApp:
         query.parsed(call.query, ())
-        return _answer(200, await step(_key(call), changed_by(call.fields)))
+        return _answer(200, await step(key_of(call), changed_by(call.fields)))
 
     return take
 
 
 def _answer(status: int, switch: Switch) -> Answer:
     return json_answer(status, switch.shown(), [NO_STORE])
-
-
-def _place(members: dict[str, Any]) -> Place:
-    try:
-        return Place.model_validate(members)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "body"
-        raise InvalidRoute(f"{field}: {first['msg']}", field=field) from None
-
-
-def _key(call: Call) -> RouteKey:
-    return RouteKey(**key_parts(call.parameters))

@@ -40,11 +40,8 @@ class BudgetPolicyEndpoints:
         ]
 
     async def page(self, call: Call) -> ASGIApp:
-        values = query.parsed(call.query, ["prefix", "after", "limit"])
-        limit = query.whole_number(values, "limit", 1) or self._limits.page_events_default
-        page = await self._policies(call).page(
-            values.get("prefix", ""), after=values.get("after"), limit=limit
-        )
+        prefix, after, limit = query.prefix_page(call.query, self._limits.page_events_default)
+        page = await self._policies(call).page(prefix, after=after, limit=limit)
         rows = [row.as_json() for row in page.rows]
         return json_answer(200, {"policies": rows, "next": page.next}, [NO_STORE])
 

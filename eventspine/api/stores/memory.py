@@ -23,7 +23,6 @@ from eventspine.contracts.errors import EntryNotFound, InvalidRequest
 from eventspine.contracts.json_text import json_text
 from eventspine.services.memory import MemoryStoreService
 
-_PAGE_NAMES = frozenset(["prefix", "after", "limit"])
 _SIGNED = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _ENTRY = "/v1/memory/{namespace}/entries/{key}"
 
@@ -45,9 +44,8 @@ class MemoryEndpoints:
         ]
 
     async def page(self, call: Call) -> ASGIApp:
-        values = query.parsed(call.query, _PAGE_NAMES)
-        limit = query.whole_number(values, "limit", 1) or self._limits.page_events_default
-        page = await self._memory(call).scan(values.get("prefix", ""), values.get("after"), limit)
+        prefix, after, limit = query.prefix_page(call.query, self._limits.page_events_default)
+        page = await self._memory(call).scan(prefix, after, limit)
         entries = [entry.as_json() for entry in page.entries]
         return json_answer(200, {"entries": entries, "next": page.next}, [NO_STORE])
 

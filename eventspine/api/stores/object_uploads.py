@@ -32,7 +32,6 @@ from eventspine.services.object_presign import OCTETS
 from eventspine.services.object_uploads import ObjectUploads
 
 _UPLOAD = "/v1/objects/{key}/uploads/{upload_id}"
-_PAGE_NAMES = frozenset(["prefix", "after", "limit"])
 _PARTS_NAMES = frozenset(["after", "limit"])
 _EMPTY = msgspec.Raw(b"null")
 
@@ -69,11 +68,8 @@ class UploadEndpoints(ObjectCalls):
         ]
 
     async def page(self, call: Call) -> ASGIApp:
-        values = query.parsed(call.query, _PAGE_NAMES)
-        limit = query.whole_number(values, "limit", 1) or self._limits.page_events_default
-        page = await self._uploads(call).page(
-            values.get("prefix", ""), after=values.get("after"), limit=limit
-        )
+        prefix, after, limit = query.prefix_page(call.query, self._limits.page_events_default)
+        page = await self._uploads(call).page(prefix, after=after, limit=limit)
         found = [one.as_json() for one in page.uploads]
         return json_answer(200, {"uploads": found, "next": page.next}, [NO_STORE])
 

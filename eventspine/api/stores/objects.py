@@ -41,7 +41,6 @@ from eventspine.contracts.errors import (
 from eventspine.contracts.objects import StoredObject
 from eventspine.services.objects import ObjectStoreService
 
-_PAGE_NAMES = frozenset(["prefix", "after", "limit"])
 _REVALIDATE: Header = (b"cache-control", b"no-cache")
 _SANDBOX: Header = (b"content-security-policy", b"sandbox; default-src 'none'")
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
@@ -73,11 +72,8 @@ class ObjectEndpoints(ObjectCalls):
         ]
 
     async def page(self, call: Call) -> ASGIApp:
-        values = query.parsed(call.query, _PAGE_NAMES)
-        limit = query.whole_number(values, "limit", 1) or self._limits.page_events_default
-        page = await self._objects(call).page(
-            values.get("prefix", ""), after=values.get("after"), limit=limit
-        )
+        prefix, after, limit = query.prefix_page(call.query, self._limits.page_events_default)
+        page = await self._objects(call).page(prefix, after=after, limit=limit)
         found = [one.as_json() for one in page.objects]
         return json_answer(200, {"objects": found, "next": page.next}, [NO_STORE])
 

@@ -27,8 +27,6 @@ from eventspine.contracts.json_text import json_text
 from eventspine.contracts.rows import Row
 from eventspine.services.tabular import TabularStoreService
 
-_PAGE_NAMES = frozenset(["prefix", "after", "limit"])
-
 
 class _Part(msgspec.Struct, forbid_unknown_fields=True):
     """One operation of a batch, as it is sent."""
@@ -64,13 +62,9 @@ class TableEndpoints:
         ]
 
     async def page(self, call: Call) -> ASGIApp:
-        values = query.parsed(call.query, _PAGE_NAMES)
-        limit = query.whole_number(values, "limit", 1) or self._limits.page_events_default
+        prefix, after, limit = query.prefix_page(call.query, self._limits.page_events_default)
         page = await self._tables(call).page(
-            call.parameters["table_name"],
-            values.get("prefix", ""),
-            after=values.get("after"),
-            limit=limit,
+            call.parameters["table_name"], prefix, after=after, limit=limit
         )
         rows = [row.as_json() for row in page.rows]
         return json_answer(200, {"rows": rows, "next": page.next}, [NO_STORE])
