@@ -1,8 +1,9 @@
 """The same append to a stream of 1,000 and of 10,000,000 events: what it costs, what is in memory.
 
-One process embeds the spine and fills one stream by batches; at each size 64 producers append
-2,000 single events, three times, and the median stands. The cost is processor time, which other
-load moves less than the clock.
+One process embeds the spine and fills streams by batches, the small ones first; memory is measured
+after each. Then 64 producers append 2,000 single events to a stream of each size in turn, fifteen
+times, and the median stands. The cost is processor time, which other load moves less than the
+clock.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 from bench.stage import Column, Contender, Row, Stage, run_load
 
-TITLE = "one stream from {first:,} to {last:,} events, embedded, 64 producers"
+TITLE = "a stream of {first:,} to {last:,} events, embedded, 64 producers"
 COLUMNS = (
     Column("cpu_us", "processor µs an append", ",.1f"),
     Column("wall_us", "wall µs an append", ",.1f"),
