@@ -173,7 +173,8 @@ class ObjectStoreService:
         at_hand = await shelf.at_hand(self._index, key)
         if at_hand is not None:
             return at_hand[1]
-        async with self.open_range(key) as found:
+        async with shelf.opened(self._index, key) as (stored, reader):
+            found = OpenObject(stored, reader, 0, stored.size, shelf)
             return b"".join([piece async for piece in found.pieces()])
 
     @asynccontextmanager

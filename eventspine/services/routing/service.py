@@ -10,18 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
 
 import anyio
 
-from eventspine.contracts.backends import Backends
-from eventspine.contracts.declared import Declared
 from eventspine.contracts.errors import RouteConflict
-from eventspine.contracts.registry import RegistryStore
 from eventspine.contracts.route import ResourceRoute, RouteKey, RouteSpec
 from eventspine.contracts.route_change import RouteChange, RowChange, difference
 from eventspine.contracts.route_file import RouteFile
-from eventspine.contracts.settings import RoutingSettings
 from eventspine.contracts.system_routes import REGISTRY_KEY
 from eventspine.services.routing.changing import RouteChanging, refuse_registry
 from eventspine.services.routing.history import restored
@@ -33,15 +28,7 @@ Held = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 class RouteService(RouteChanging):
     """The registry of one root. Lookups are answered from memory; changes are durable first."""
 
-    def __init__(
-        self,
-        store: RegistryStore,
-        backends: Backends[Any],
-        settings: RoutingSettings,
-        declared: Declared | None = None,
-    ) -> None:
-        super().__init__(store, backends, settings, declared)
-        self.left_behind: Callable[[ResourceRoute], Awaitable[int]] | None = None
+    left_behind: Callable[[ResourceRoute], Awaitable[int]] | None = None
 
     # --- edits of files ---
 
