@@ -80,8 +80,13 @@ async def serving(server: Server) -> AsyncIterator[Client]:
         server.cleanup()
 
 
-def file_of(server: Server, stream: str, name: str) -> Path:
-    return next(server.root.glob(f"event_stream/*/*/*/{stream}")) / name
+async def file_of(server: Server, stream: str, name: str) -> Path:
+    """Once it was flushed, so that there is one."""
+    with anyio.fail_after(BACK_S_MAX):
+        while True:
+            for file in server.root.glob(f"event_stream/*/*/*/{stream}/{name}"):
+                return file
+            await anyio.sleep(0.01)
 
 
 @pytest.mark.parametrize("call", ["pwrite64", "fdatasync"])
@@ -92,8 +97,7 @@ def test_a_file_that_fails_under_a_server_costs_its_stream(
     async def main() -> None:
         server = Server(tmp_path)
         async with serving(server) as client:
-            await anyio.sleep(1.5)  # flushed, so that there is a file
-            only = file_of(server, "bad", name)
+            only = await file_of(server, "bad", name)
             with injected(server.pid, call, "error=EIO", tmp_path / "trace", only) as fault:
                 with anyio.fail_after(60):
                     while (refused := await client.send("bad")).json().get("code") != (
@@ -133,7 +137,7 @@ def test_a_file_that_cannot_be_read_costs_its_stream(tmp_path: Path) -> None:
             await server.stop(within_s=15)
             server.start()
             await server.wait_ready()
-            only = file_of(server, "bad", "events.jsonl")
+            only = await file_of(server, "bad", "events.jsonl")
             with injected(
                 server.pid, "pread64,preadv2", "error=EIO", tmp_path / "trace", only
             ) as fault:

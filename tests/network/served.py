@@ -73,3 +73,15 @@ def within(seconds: float, condition: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def at_rest(number: Callable[[], int], looks: int = 20) -> int:
+    """`number` once it has stayed the same for so many looks, in 10 s at most."""
+    seen: list[int] = []
+
+    def is_steady() -> bool:
+        seen.append(number())
+        return len(seen) >= looks and len(set(seen[-looks:])) == 1
+
+    assert within(10, is_steady), seen
+    return seen[-1]

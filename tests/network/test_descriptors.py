@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
-from tests.network.served import descriptors, within
+from tests.network.served import at_rest, descriptors, within
 from tests.network.wire import (
     Wire,
     append,
@@ -20,6 +18,7 @@ from tests.torture.server import Server
 
 pytestmark = pytest.mark.slow
 
+UNFLUSHED = 'eventspine_store_details{name="filesystem:.",of="unflushed_streams"}'
 SLACK = 2  # files of streams, opened and closed as they are written
 
 
@@ -27,8 +26,8 @@ def base_of(server: Server) -> int:
     """What it has open at rest, with the files of the streams of these tests."""
     append(server.port, "fd", event(0))
     numbers(server.port, "fd")
-    time.sleep(1.0)  # the flusher has opened its files
-    return descriptors(server.pid)
+    assert within(10, lambda: server.figure(UNFLUSHED) == 0)
+    return at_rest(lambda: descriptors(server.pid))
 
 
 REQUESTS = {

@@ -5,7 +5,6 @@ Each limit is shortened in settings.toml; `DEADLINES` says what ends what, and h
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -28,6 +27,8 @@ from tests.network.wire import (
 from tests.torture.server import Server
 
 pytestmark = pytest.mark.slow
+
+READERS_OPEN = 'eventspine_readers{name="filesystem:."}'
 
 SHORT = {
     "header_s_max": 0.6,
@@ -174,21 +175,13 @@ def _soon(wire: Wire) -> bytes:
         return b""
 
 
-def readers(port: int) -> int:
-    found = re.search(
-        rb"\neventspine_readers{[^}]*} (\d+)", ask(port, get_request("/metrics")).body
-    )
-    assert found
-    return int(found[1])
-
-
 def test_a_reader_that_takes_nothing_is_sent_away_and_resumes_by_cursor(server: Server) -> None:
     for first in range(0, 2000, 250):
         append(server.port, "stalls", *[event(n, 4000) for n in range(first, first + 250)])
     with Wire(server.port, receive_bytes=4096) as wire:
         wire.send(tail_request("stalls"))
-        assert within(2, lambda: readers(server.port) == 1)
-        assert within(6, lambda: readers(server.port) == 0)
+        assert within(2, lambda: server.figure(READERS_OPEN) == 1)
+        assert within(6, lambda: server.figure(READERS_OPEN) == 0)
         taken = wire.rest()
     whole = taken[: taken.rindex(b"\n\n")]
     last = whole[whole.rindex(b"\nid: ") + 5 :][:33]

@@ -97,6 +97,12 @@ class Server:
         except (OSError, urllib.error.URLError, ValueError):
             return False
 
+    def figure(self, sample: str) -> float:
+        """A sample of its metrics, by name and labels as they stand there."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return float(next(line for line in lines if line.startswith(f"{sample} ")).split()[-1])
+
     def signal(self, number: signal.Signals) -> None:
         self.check_alive()
         os.kill(self.pid, number)
