@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import settings
 
 from eventspine.testing.virtual_time import backend_of
 from tests.inner import PROFILE, is_inner, left_out
+
+# A shell makes what it starts in the background deaf to this, and whoever is started from there.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A limit in seconds fails on a busy machine and says nothing of the code.
 settings.register_profile("house", deadline=None)
