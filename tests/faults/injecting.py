@@ -39,7 +39,7 @@ def injected(
         only: a file; calls for others are left alone.
     """
     trace.write_text("")
-    command = ["strace", "-f", "-qq", "-o", str(trace), "-p", str(pid)]
+    command = ["strace", "-f", "-y", "-qq", "-o", str(trace), "-p", str(pid)]
     command += ["-e", f"trace={call}", "-e", f"inject={call}:{what}"]
     command += ["-P", str(only)] if only is not None else []
     tracer = subprocess.Popen(command, stderr=subprocess.PIPE)

@@ -98,10 +98,17 @@ class Server:
             return False
 
     def figure(self, sample: str) -> float:
-        """A sample of its metrics, by name and labels as they stand there."""
+        """A sample of its metrics, by name and labels as they stand there.
+
+        Raises:
+            LookupError: there is none, as of a store that is not open.
+        """
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
-        return float(next(line for line in lines if line.startswith(f"{sample} ")).split()[-1])
+        for line in lines:
+            if line.startswith(f"{sample} "):
+                return float(line.split()[-1])
+        raise LookupError(sample)
 
     def signal(self, number: signal.Signals) -> None:
         self.check_alive()

@@ -315,6 +315,7 @@ class FilesystemEventStreamStore(EventStreamStore):
             self._log.bytes,
             {
                 "log_segments": self._log.segments,
+                "spare_segments_failed": self._log.spares_failed,
                 "open_files": 2 * len(self._files.reader.open),
                 "damaged_streams": len(self._files.damaged.keys() | self._files.unreadable),
                 "unflushed_streams": len(self._backlog),

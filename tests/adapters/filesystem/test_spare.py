@@ -79,6 +79,7 @@ def test_a_segment_that_cannot_be_kept_is_removed(tmp_path) -> None:
     segment = tmp_path / "1.log"
     segment.write_bytes(b"x" * 300)
     assert spares.recycle(segment)
+    assert spares.failed == 1
     assert not len(spares)
     assert not list(tmp_path.iterdir())
 
@@ -111,6 +112,7 @@ def test_without_space_for_it_the_log_goes_on_without() -> None:
     machine.step(("prepare",))
     assert machine.store is not None
     assert not len(machine.store._log._spares)
+    assert machine.store.statistics().details["spare_segments_failed"] == 1
     assert not machine.disk.exists(SPARE), "what it took is given back"
     machine.disk.space_bytes = None
     machine.step(("prepare",))

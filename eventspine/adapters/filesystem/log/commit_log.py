@@ -177,6 +177,11 @@ class CommitLog:
     def segments(self) -> int:
         return len(self._segments)
 
+    @property
+    def spares_failed(self) -> int:
+        """How often the disk failed where a spare segment was to be made: no event was at stake."""
+        return self._spares.failed
+
     def drop_through(self, lsn: int) -> int:
         """Remove segments whose every record is at or before `lsn`. Never the last segment."""
         dropped = 0

@@ -8,7 +8,8 @@ every byte filled is a byte the disk could have taken from a commit.
 Rules: what a dropped segment held stays in it, but for its head, which is emptied first: its
 records are older than any the log will write into it, by which log_scan.py knows them. Only a log
 in use gets one; without it, or without space for it, the log goes on as it did, in space allocated
-at that moment. A crash leaves `spare.N.new` behind, which the next open removes.
+at that moment. A disk that fails here has broken no promise: it is counted and logged, and what it
+fails next is for the log to say. A crash leaves `spare.N.new` behind, which the next open removes.
 The flusher's thread makes them, the writer's takes them. Each has a name of its own.
 """
 
@@ -34,6 +35,7 @@ class SpareSegments:
         self._bytes = segment_bytes
         self._ready: deque[tuple[int, Path]] = deque()
         self._made = 0
+        self.failed = 0
         self._gave_up = False
 
     def __len__(self) -> int:
@@ -56,7 +58,8 @@ class SpareSegments:
                 self._disk.write_durably(fd, zeros[: self._bytes - at], at)
             self._disk.sync(fd)
         except OSError as error:
-            log.info("no spare segment: %s", error)
+            self.failed += 1
+            log.warning("no spare segment: %s", error)
             self._gave_up = True  # until the log has gone on
             self._let_go(fd, path)
         else:
@@ -74,7 +77,8 @@ class SpareSegments:
             self._disk.write(fd, bytes(HEAD_BYTES), 0)
             self._disk.sync(fd)
         except OSError as error:
-            log.info("a dropped segment is no spare: %s", error)
+            self.failed += 1
+            log.warning("a dropped segment is no spare: %s", error)
             self._let_go(fd, path)
             return not self._disk.exists(segment)
         self._ready.append((fd, path))
