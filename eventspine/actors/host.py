@@ -264,7 +264,8 @@ class StreamHost:
         """What `append` does, for what most appends are: one new event with nothing to look up.
 
         Answers None when it is not: the actor is not active or in a turn, the stream is closed
-        or of another mode. Why twice: the general way costs twice as much (docs/PERFORMANCE.md).
+        or of another mode. It asks no fence: a switch that puts one up has everybody forget that
+        they know this way. Why twice: the general way costs twice as much (docs/PERFORMANCE.md).
         """
         actor = self.directory.live(key)
         if actor is None or actor.closed or (actor.mode != stamp.mode and actor.mode is not None):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from eventspine import Spine
@@ -130,6 +132,39 @@ async def test_an_owner_that_woke_at_the_follower_does_not_serve_what_it_read_th
         await spine.append("chat", event(2), CONTEXT)
         lines = (await spine.list_after("chat", None, CONTEXT)).lines
         assert [b'"sequence":%d' % n in line for n, line in enumerate(lines, 1)] == [True] * 3
+
+
+async def test_who_knows_the_way_by_heart_does_not_get_past_the_fence(
+    opener: Opener, direction: Direction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The short way of an append asks no fence: what was resolved is forgotten as it goes up."""
+    drain, held = Cutover._drain, anyio.Event()
+    async with opener() as spine, anyio.create_task_group() as group:
+
+        async def append() -> None:
+            await held.wait()
+            await spine.append("chat", event(1), CONTEXT)
+
+        await lead(spine, direction.source)
+        await verified(spine, direction.target)
+        await spine.append("chat", event(0), CONTEXT)
+        old = moving_of(spine).primary
+
+        async def drained(cutover: Cutover) -> None:
+            await drain(cutover)
+            held.set()
+            await anyio.wait_all_tasks_blocked()
+            left = old.directory.peek(CHAT)
+            assert left is not None
+            assert left.sequence == 1, "it was taken where the stream leaves"
+
+        monkeypatch.setattr(Cutover, "_drain", drained)
+        group.start_soon(append)
+        await spine.switches.switch(KEY)
+        with anyio.fail_after(10):
+            while len(lines := (await spine.list_after("chat", None, CONTEXT)).lines) < 2:
+                await anyio.lowlevel.checkpoint()
+        assert [b'"sequence":%d' % n in line for n, line in enumerate(lines, 1)] == [True] * 2
 
 
 @pytest.mark.parametrize("arrives", ["before the tour", "during the hold"])
