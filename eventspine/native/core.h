@@ -60,6 +60,10 @@ PyObject *place_of_line(PyObject *module, PyObject *const *args, Py_ssize_t coun
 PyObject *joined_lines(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *sum_crc32(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *keep_blocks(PyObject *module, PyObject *const *args, Py_ssize_t count);
+
+/* dots.c */
+PyObject *dot(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *apart(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *begin_all(PyObject *module, PyObject *streams);
 PyObject *place_all(PyObject *module, PyObject *files);
 PyObject *write_all(PyObject *module, PyObject *writes);

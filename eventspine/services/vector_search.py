@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eventspine.actors.states.vector_rows import Block
 from eventspine.contracts.errors import ExtraMissing
-from eventspine.contracts.vectors import Metric, Neighbour, VectorPoint, distance, length, unpacked
+from eventspine.contracts.vectors import (
+    Metric,
+    Neighbour,
+    VectorPoint,
+    dimensions_of,
+    distance,
+    length,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,10 +117,10 @@ class _Look:
         self._numpy = np = _loaded()
         self._metric = metric
         self._k = k
-        self._values = unpacked(query)
-        self._length = length(self._values)
+        self._asked = query
+        self._length = length(query)
         self._query = np.frombuffer(query, dtype="<f4")
-        self._dimensions = len(self._values)
+        self._dimensions = dimensions_of(query)
         self._operations = 2 * self._dimensions + 32  # and twice as many as there are
 
     # --- every row, in single precision ---
@@ -172,9 +179,7 @@ class _Look:
         for point in points:
             vector = point.vector
             if vector not in measured:
-                measured[vector] = distance(
-                    self._metric, self._values, unpacked(vector), self._length
-                )
+                measured[vector] = distance(self._metric, self._asked, vector, self._length)
         found = [Neighbour(point, measured[point.vector]) for point in points]
         return sorted(found, key=lambda one: (one.distance, one.point.id))[: self._k]
 

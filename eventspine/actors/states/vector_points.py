@@ -73,7 +73,9 @@ class Points:
             return None
         part = self.parts[at]
         points = part.block.points
-        row = bisect_left(points, version, hi=part.length, key=_version)
+        row = version - points[0].version  # unless a change in between was of no point here
+        if not (0 <= row < part.length and points[row].version == version):
+            row = bisect_left(points, version, hi=part.length, key=_version)
         if row == part.length or points[row].version != version:
             return None
         return None if part.dead is not None and part.dead[row] else points[row]
