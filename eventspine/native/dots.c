@@ -11,11 +11,18 @@
  */
 #include "core.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
 #ifdef __clang__
 #pragma STDC FP_CONTRACT OFF /* gcc does not contract with -std=c11 */
+#endif
+
+#if PY_BIG_ENDIAN || FLT_EVAL_METHOD != 0 /* vectors are little-endian; x87 rounds otherwise */
+#define IS_SOUND 0
+#else
+#define IS_SOUND 1
 #endif
 
 #define LANES 4 /* additions that do not wait for each other */
@@ -40,7 +47,7 @@ static PyObject *rounded(const Sum *sum, Py_ssize_t count) {
     }
     double steps = (double)count + 2 * LANES, wrong = 4 * (steps * UNIT) * (steps * UNIT) * size;
     double least = high + (low - wrong), most = high + (low + wrong);
-    if (!isfinite(size) || least != most)
+    if (!IS_SOUND || !isfinite(size) || least != most)
         Py_RETURN_NONE;
     return PyFloat_FromDouble(least);
 }
@@ -87,9 +94,6 @@ PyObject *dot(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     Py_ssize_t dims = dimensions(args, count, "dot(a: bytes, b: bytes)");
     if (dims < 0)
         return NULL;
-#if PY_BIG_ENDIAN
-    Py_RETURN_NONE;
-#endif
     const char *a = PyBytes_AS_STRING(args[0]), *b = PyBytes_AS_STRING(args[1]);
     Sum sum = {0};
     SUM_OF(x * y);
@@ -102,9 +106,6 @@ PyObject *apart(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     Py_ssize_t dims = dimensions(args, count, "apart(a: bytes, b: bytes)");
     if (dims < 0)
         return NULL;
-#if PY_BIG_ENDIAN
-    Py_RETURN_NONE;
-#endif
     const char *a = PyBytes_AS_STRING(args[0]), *b = PyBytes_AS_STRING(args[1]);
     Sum sum = {0};
     SUM_OF((x - y) * (x - y));
