@@ -38,6 +38,11 @@ static inline void add(double *high, double *low, double value) {
     *high = sum;
 }
 
+static inline void take(Sum *sum, int lane, double value) {
+    add(&sum->high[lane], &sum->low[lane], value);
+    sum->size[lane] += fabs(value);
+}
+
 static PyObject *rounded(const Sum *sum, Py_ssize_t count) {
     double high = sum->high[0], low = sum->low[0], size = sum->size[0];
     for (int lane = 1; lane < LANES; lane++) {
@@ -52,62 +57,46 @@ static PyObject *rounded(const Sum *sum, Py_ssize_t count) {
     return PyFloat_FromDouble(least);
 }
 
-/* How many numbers two vectors have; -1 and an error. */
-static Py_ssize_t dimensions(PyObject *const *args, Py_ssize_t count, const char *call) {
-    if (count != 2 || !PyBytes_Check(args[0]) || !PyBytes_Check(args[1])) {
-        PyErr_SetString(PyExc_TypeError, call);
-        return -1;
-    }
-    Py_ssize_t size = PyBytes_GET_SIZE(args[0]);
-    if (size != PyBytes_GET_SIZE(args[1]) || size % (Py_ssize_t)sizeof(float)) {
-        PyErr_SetString(PyExc_ValueError, "two vectors of float32, of one length");
-        return -1;
-    }
-    return size / (Py_ssize_t)sizeof(float);
-}
-
 static inline float number(const char *vector, Py_ssize_t n) {
     float found;
     memcpy(&found, vector + n * (Py_ssize_t)sizeof(float), sizeof(float));
     return found;
 }
 
-#define SUM_OF(term)                                                                               \
-    do {                                                                                           \
-        Py_ssize_t n = 0;                                                                          \
-        for (; n + LANES <= dims; n += LANES)                                                      \
-            for (int lane = 0; lane < LANES; lane++) {                                             \
-                double x = number(a, n + lane), y = number(b, n + lane), value = (term);           \
-                add(&sum.high[lane], &sum.low[lane], value);                                       \
-                sum.size[lane] += fabs(value);                                                     \
-            }                                                                                      \
-        for (; n < dims; n++) {                                                                    \
-            double x = number(a, n), y = number(b, n), value = (term);                             \
-            add(&sum.high[0], &sum.low[0], value);                                                 \
-            sum.size[0] += fabs(value);                                                            \
-        }                                                                                          \
-    } while (0)
+static inline double product(const char *a, const char *b, Py_ssize_t n, int is_apart) {
+    double x = number(a, n), y = number(b, n);
+    return is_apart ? (x - y) * (x - y) : x * y;
+}
+
+static inline PyObject *summed(PyObject *const *args, Py_ssize_t count, int is_apart) {
+    if (count != 2 || !PyBytes_Check(args[0]) || !PyBytes_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "two vectors: a: bytes, b: bytes");
+        return NULL;
+    }
+    Py_ssize_t size = PyBytes_GET_SIZE(args[0]), dims = size / (Py_ssize_t)sizeof(float);
+    if (size != PyBytes_GET_SIZE(args[1]) || size % (Py_ssize_t)sizeof(float)) {
+        PyErr_SetString(PyExc_ValueError, "two vectors of float32, of one length");
+        return NULL;
+    }
+    const char *a = PyBytes_AS_STRING(args[0]), *b = PyBytes_AS_STRING(args[1]);
+    Sum sum = {0};
+    Py_ssize_t n = 0;
+    for (; n + LANES <= dims; n += LANES)
+        for (int lane = 0; lane < LANES; lane++)
+            take(&sum, lane, product(a, b, n + lane, is_apart));
+    for (; n < dims; n++)
+        take(&sum, 0, product(a, b, n, is_apart));
+    return rounded(&sum, dims);
+}
 
 /* dot(a, b) -> the sum of x*y, or None */
 PyObject *dot(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     (void)module;
-    Py_ssize_t dims = dimensions(args, count, "dot(a: bytes, b: bytes)");
-    if (dims < 0)
-        return NULL;
-    const char *a = PyBytes_AS_STRING(args[0]), *b = PyBytes_AS_STRING(args[1]);
-    Sum sum = {0};
-    SUM_OF(x * y);
-    return rounded(&sum, dims);
+    return summed(args, count, 0);
 }
 
 /* apart(a, b) -> the sum of (x-y)*(x-y), each product rounded, or None */
 PyObject *apart(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     (void)module;
-    Py_ssize_t dims = dimensions(args, count, "apart(a: bytes, b: bytes)");
-    if (dims < 0)
-        return NULL;
-    const char *a = PyBytes_AS_STRING(args[0]), *b = PyBytes_AS_STRING(args[1]);
-    Sum sum = {0};
-    SUM_OF((x - y) * (x - y));
-    return rounded(&sum, dims);
+    return summed(args, count, 1);
 }

@@ -12,15 +12,19 @@ import anyio
 
 
 class Injection:
-    """`happened` says whether the call has failed by now."""
+    """`times` says how often the call has failed by now: once in each thread that made it."""
 
     def __init__(self, trace: Path, tracer: subprocess.Popen[bytes]) -> None:
         self._trace = trace
         self._tracer = tracer
 
     @property
+    def times(self) -> int:
+        return self._trace.read_text().count("(INJECTED)")
+
+    @property
     def happened(self) -> bool:
-        return "(INJECTED)" in self._trace.read_text()
+        return self.times > 0
 
     async def let_go_once_happened(self) -> None:
         """A thread that comes later would have its own first call, and its own error."""

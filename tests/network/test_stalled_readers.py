@@ -19,8 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
 READERS = 1000
 BYTES_EACH_MAX = 64 * 1024
-PHASES = 5
-PHASES_MAX = 30
+PHASES = 25
 PROBES = 300
 SLOWER_MAX = 2.0
 STREAM = "watched"
@@ -111,27 +110,19 @@ def test_a_stalled_reader_costs_little_and_gives_it_back(server: Server, kind: s
 def test_appends_are_as_fast_beside_a_thousand_stalled_readers(
     server: Server, tmp_path: Path
 ) -> None:
-    """Beside a second server that has none."""
+    """Beside a second server that has none; phase by phase, since a p99 is the machine's, too."""
     (tmp_path / "alone").mkdir()
     with served(tmp_path / "alone", heartbeat_s=1.0) as alone, stalled(server, "live") as wires:
         have_stalled(server, wires, "live")
         ports = (alone.port, server.port)
         took_ms(ports, 50)
-        phases: list[list[Took]] = []
-        while len(phases) < PHASES or (len(phases) < PHASES_MAX and _slower(phases) > SLOWER_MAX):
-            phases.append(took_ms(ports, PROBES))
+        phases = [took_ms(ports, PROBES) for _ in range(PHASES)]
         assert connections(server.port) >= READERS, "somebody was sent away meanwhile"
-    print(f"\nbeside / without: {_slower(phases):.2f} in {len(phases)} phases")
-    assert _slower(phases) <= SLOWER_MAX, f"(p50, p99) ms without and beside, each phase: {phases}"
-
-
-def _slower(phases: list[list[Took]]) -> float:
-    """By p50 or by p99, whichever is worse, of the best phases.
-
-    Other work on the machine only ever adds, and not to every phase.
-    """
-    best = [[min(phase[n][quantile] for phase in phases) for n in (0, 1)] for quantile in (0, 1)]
-    return max(beside / without for without, beside in best)
+    p50, p99 = (
+        statistics.median(beside[n] / without[n] for without, beside in phases) for n in (0, 1)
+    )
+    print(f"\nbeside / without: p50 {p50:.2f}, p99 {p99:.2f}")
+    assert max(p50, p99) <= SLOWER_MAX, f"(p50, p99) ms without and beside, each phase: {phases}"
 
 
 def _has_begun(wire: Wire) -> bool:

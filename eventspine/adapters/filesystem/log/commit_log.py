@@ -179,7 +179,7 @@ class CommitLog:
 
     @property
     def spares_failed(self) -> int:
-        """How often the disk failed where a spare segment was to be made: no event was at stake."""
+        """How often the disk failed, or was full, making a spare segment: no event was at stake."""
         return self._spares.failed
 
     def drop_through(self, lsn: int) -> int:
